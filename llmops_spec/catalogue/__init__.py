@@ -1,0 +1,1 @@
+"""What compiler and runtime both must know of metrics and validators."""

@@ -1,0 +1,97 @@
+"""The `Environment` kind: where a spec is made real, and how strictly it is judged there."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from llmops_spec.base import Resource, ResourceName, SpecModel, exactly_one
+
+
+class LocalTarget(SpecModel):
+    """Supervised processes on this machine, on loopback only."""
+
+    gateway_port: int = Field(default=8080, ge=1024, le=65535)
+    """TCP port of the gateway on 127.0.0.1. Two services in one environment count up from it, by name."""
+
+
+class KubernetesTarget(SpecModel):
+    """Manifests and a Pulumi program for a cluster."""
+
+    namespace: ResourceName
+    version: str = Field(default="1.34", pattern=r"^1\.\d{2}$")
+    """Kubernetes minor version whose schemas the rendered objects must pass."""
+
+
+class Target(SpecModel):
+    """Exactly one of the alternatives."""
+
+    local: LocalTarget | None = None
+    kubernetes: KubernetesTarget | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        exactly_one(self)
+        return self
+
+
+class FileStore(SpecModel):
+    path: str = Field(min_length=1, max_length=1024)
+    """Folder of artifacts and evidence: relative to the project root, absolute, or below `~`."""
+
+
+class VolumeStore(SpecModel):
+    claim: ResourceName
+    """Name of an existing PersistentVolumeClaim that every job and server pod mounts."""
+
+
+class Store(SpecModel):
+    """Exactly one of the alternatives."""
+
+    file: FileStore | None = None
+    pvc: VolumeStore | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        exactly_one(self)
+        return self
+
+
+class Images(SpecModel):
+    """Container images of a cluster target. `deploy/Containerfile` builds one that serves as both."""
+
+    runtime: str = Field(min_length=1, max_length=512)
+    """Image of training and evaluation jobs and of the gateway."""
+    engine: str = Field(min_length=1, max_length=512)
+    """Image of the inference engine."""
+
+
+class Mlflow(SpecModel):
+    uri: str | None = Field(default=None, max_length=1024)
+    """Tracking server. Without it a `local` target tracks in a SQLite file beside its state."""
+    experiment: str = Field(default="llmops", min_length=1, max_length=100)
+
+
+class Tracking(SpecModel):
+    mlflow: Mlflow
+
+
+class EnvironmentSpec(SpecModel):
+    target: Target
+    tier: Literal["development", "staging", "production"] = "development"
+    """How strictly policies judge: a production tier warns about nothing and denies instead."""
+    store: Store = Field(default_factory=lambda: Store(file=FileStore(path=".llmops/store")))
+    images: Images | None = None
+    tracking: Tracking | None = None
+    overrides: dict[str, dict[ResourceName, dict[str, Any]]] = Field(default_factory=dict)
+    """Kind, then resource name, then the part of its `spec` that differs here.
+
+    Mappings are merged key by key; anything else replaces. The result is checked like a file.
+    """
+
+
+class Environment(Resource):
+    KIND: ClassVar[str] = "Environment"
+    kind: Literal["Environment"] = "Environment"
+    spec: EnvironmentSpec

@@ -1,0 +1,35 @@
+"""The frame of every payload: versioned, closed, and split into what decides a result and what does not."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Final
+
+from llmops_spec.base import SpecModel
+from llmops_spec.digests import digest
+
+PAYLOAD_FORMAT: Final = 1
+
+
+class Payload(SpecModel):
+    """The whole input of one task. Inputs are `store://` names; outputs have relative names."""
+
+    NOT_IN_KEY: ClassVar[frozenset[str]] = frozenset({"format_version"})
+    """Fields that cannot change the outcome."""
+
+    format_version: int = PAYLOAD_FORMAT
+
+    def key_view(self) -> dict[str, Any]:
+        """What the step's key is taken over: fields at their default are left out, so new ones move no key."""
+        return self.model_dump(by_alias=True, mode="json", exclude_defaults=True, exclude=set(self.NOT_IN_KEY))
+
+    def to_json(self) -> dict[str, Any]:
+        """The payload file's content."""
+        return self.model_dump(by_alias=True, mode="json")
+
+
+def step_key(payload: Payload) -> str:
+    """The key of the step that a payload describes: equal keys, equal outcomes.
+
+    The runtime computes it again from the payload that it was given, so a job cannot publish under another's name.
+    """
+    return digest({"payload": payload.key_view()})

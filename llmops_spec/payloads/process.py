@@ -1,0 +1,20 @@
+"""Environment variables between the one who starts a task and the task. None of them can change a result."""
+
+from __future__ import annotations
+
+from typing import Final
+
+STORE: Final = "LLMOPS_STORE"
+"""Where artifacts are: `file:<absolute path>`."""
+TRACKING_URI: Final = "LLMOPS_TRACKING_URI"
+TRACKING_EXPERIMENT: Final = "LLMOPS_TRACKING_EXPERIMENT"
+RUN_NAME: Final = "LLMOPS_RUN_NAME"
+"""Name of the tracked run: the training's."""
+LISTEN: Final = "LLMOPS_LISTEN"
+"""`host:port` of a standing process; port 0 takes a free one."""
+PUBLIC_LISTEN: Final = "LLMOPS_PUBLIC_LISTEN"
+"""`host:port` that a gateway takes over, beside its own, when it receives SIGUSR1."""
+ENGINE_URL: Final = "LLMOPS_ENGINE_URL"
+"""For a gateway: its engine, `http://host:port`."""
+GATEWAY_URL: Final = "LLMOPS_GATEWAY_URL"
+"""For `evaluate`: the candidate's gateway, `http://host:port`."""

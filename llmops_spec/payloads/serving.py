@@ -1,0 +1,51 @@
+"""Payloads of the standing processes, and what they say of themselves when they are ready."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from llmops_spec.base import SpecModel
+from llmops_spec.engine import TransformersEngine
+from llmops_spec.guardrail import GuardrailSpec
+from llmops_spec.payloads.base import Payload
+from llmops_spec.payloads.training import StoredModel
+from llmops_spec.prompt import PromptSpec
+from llmops_spec.service import RequestLimits
+
+
+class EnginePayload(Payload):
+    """One set of weights behind `/v1/chat/completions`, `/v1/models` and `/health`."""
+
+    task: Literal["engine"] = "engine"
+    model_name: str
+    """The `model` of requests and answers."""
+    weights: StoredModel
+    transformers: TransformersEngine = Field(default_factory=TransformersEngine)
+    versions: dict[str, str]
+
+
+class GatewayPayload(Payload):
+    """The public face of one service: rails, prompt, limits; the engine's address comes by environment."""
+
+    task: Literal["gateway"] = "gateway"
+    service: str
+    model_name: str
+    prompt: PromptSpec
+    guardrails: list[GuardrailSpec] = Field(default_factory=list)
+    requests: RequestLimits = Field(default_factory=RequestLimits)
+
+
+class Ready(SpecModel):
+    """Written by a standing process to its result file when it can take requests."""
+
+    format_version: int = 1
+    task: Literal["engine", "gateway"]
+    pid: int
+    port: int
+    """TCP port on its listening address."""
+    public_port: int | None = None
+    """Gateway only: the service's own port, once it has taken that over."""
+    public_error: str | None = None
+    """Gateway only: why it could not."""

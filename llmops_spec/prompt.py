@@ -1,0 +1,42 @@
+"""The `Prompt` kind: a typed chat template."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from llmops_spec.base import Resource, SpecModel
+
+
+class Message(SpecModel):
+    role: Literal["system", "user", "assistant"]
+    content: str = Field(min_length=1, max_length=100_000)
+    """Text in the prompt language: `{{ variable }}`, `{% if %}`, `{% for %}` and a few filters."""
+
+
+class Variable(SpecModel):
+    type: Literal["string", "integer", "number", "boolean"] = "string"
+    trust: Literal["trusted", "untrusted"] = "untrusted"
+    """Untrusted text comes from outside: it may not enter a system message."""
+    max_tokens: int = Field(ge=1, le=1_000_000)
+    """Budget of the rendered value in tokens; the gateway refuses longer input."""
+
+
+class PromptOutput(SpecModel):
+    max_tokens: int = Field(ge=1, le=1_000_000)
+    """Longest answer, in tokens."""
+    labels: list[str] = Field(default_factory=list)
+    """If given, decoding is constrained to exactly one of these texts."""
+
+
+class PromptSpec(SpecModel):
+    messages: list[Message] = Field(min_length=1)
+    variables: dict[str, Variable] = Field(default_factory=dict)
+    output: PromptOutput
+
+
+class Prompt(Resource):
+    KIND: ClassVar[str] = "Prompt"
+    kind: Literal["Prompt"] = "Prompt"
+    spec: PromptSpec
