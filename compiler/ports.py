@@ -12,9 +12,10 @@ from typing import Protocol
 
 from compiler.diagnostics.model import Diagnostic, Severity
 from compiler.graph import ResourceGraph
-from compiler.plan import Step
+from compiler.plan import ArtifactStep, Step, StepId
 from compiler.source import Span
 from llmops_spec.digests import Json
+from llmops_spec.payloads.serving import EnginePayload, GatewayPayload
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,6 +51,28 @@ class Check(Protocol):
     def name(self) -> str: ...
 
     def findings(self, graph: ResourceGraph, files: Reader) -> Iterable[Diagnostic]: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServedPair:
+    """What one service runs, the same for every target."""
+
+    service: str
+    engine: EnginePayload
+    gateway: GatewayPayload
+    gates: tuple[StepId, ...]
+    """The decisions that must have passed before it rolls out."""
+    needs: tuple[StepId, ...]
+    """The steps that make its weights."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """The part of a lowered graph that no target changes, from `compiler.artifacts`."""
+
+    steps: tuple[ArtifactStep, ...]
+    """In an order in which they can run."""
+    services: tuple[ServedPair, ...]
 
 
 class Ability(StrEnum):
@@ -122,7 +145,7 @@ class Backend(Protocol):
         """Checks that need this target's abilities."""
         ...
 
-    def lower(self, graph: ResourceGraph, artifacts: Sequence[Step]) -> Lowered:
+    def lower(self, graph: ResourceGraph, made: Made) -> Lowered:
         """Add the steps that act, and the objects, to the steps that make artifacts."""
         ...
 
