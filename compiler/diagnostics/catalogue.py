@@ -1,0 +1,197 @@
+"""Every kind of finding that the compiler itself can report, by the name that `llmops explain` takes.
+
+Passes and checks import the constants; nothing is declared anywhere else in `compiler`. Policies' gates and the
+back ends declare their own beside their checks, since arrows of import do not point there.
+A name says the bad pattern. Each has a page of the same name in `pages/`, whose examples run as tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from compiler.diagnostics.model import Declared, DiagnosticName, declare
+
+# --- load
+
+MISSING_PROJECT: Final = declare("missing-project", "there is no sound Project document in `llmops.yaml` at the root")
+UNREADABLE_FILE: Final = declare("unreadable-file", "a spec file that cannot be opened or read")
+
+# --- parse: YAML
+
+NOT_UTF8: Final = declare("not-utf8", "a spec file that is not UTF-8 text")
+BIDI_CONTROL: Final = declare("bidi-control", "an invisible character that changes the order in which text is shown")
+MIXED_SCRIPT_KEY: Final = declare("mixed-script-key", "a key that mixes look-alike letters of several scripts")
+YAML_SYNTAX: Final = declare("yaml-syntax", "text that is not YAML")
+YAML_TAG: Final = declare("yaml-tag", "a YAML tag, which would change what a value is")
+YAML_ANCHOR: Final = declare("yaml-anchor", "a YAML anchor or alias, which hides a value from where it is used")
+YAML_MERGE_KEY: Final = declare("yaml-merge-key", "a YAML merge key (`<<`)")
+YAML_DIRECTIVE: Final = declare("yaml-directive", "a YAML directive (`%YAML`, `%TAG`)")
+YAML_TOO_LARGE: Final = declare("yaml-too-large", "a spec file above the size limit")
+YAML_TOO_DEEP: Final = declare("yaml-too-deep", "values nested above the depth limit")
+YAML_TOO_MANY_NODES: Final = declare("yaml-too-many-nodes", "a spec file with more values than the limit")
+DUPLICATE_KEY: Final = declare("duplicate-key", "a key that is written twice in one mapping")
+NON_STRING_KEY: Final = declare("non-string-key", "a mapping key that is not text")
+NON_FINITE_NUMBER: Final = declare("non-finite-number", "a number that is infinite or not a number")
+
+# --- parse: documents
+
+FOREIGN_DOCUMENT: Final = declare("foreign-document", "a document of another API among the spec files")
+UNKNOWN_KIND: Final = declare("unknown-kind", "a document whose `kind` does not exist")
+MISSING_FIELD: Final = declare("missing-field", "a field that must be given and is not")
+UNKNOWN_KEY: Final = declare("unknown-key", "a key that the kind does not have")
+WRONG_TYPE: Final = declare("wrong-type", "a value of another type than the field's")
+INVALID_VALUE: Final = declare("invalid-value", "a value outside of what the field allows")
+ONE_OF: Final = declare("one-of", "a choice between alternatives with none or several of them given")
+
+# --- resolve
+
+DUPLICATE_RESOURCE: Final = declare("duplicate-resource", "two documents of one kind with the same name")
+SEVERAL_PROJECTS: Final = declare("several-projects", "more than one Project document")
+NO_ENVIRONMENT: Final = declare("no-environment", "a project without an Environment, or without the one asked for")
+UNKNOWN_REFERENCE: Final = declare("unknown-reference", "a reference to a resource that is not defined")
+REFERENCE_CYCLE: Final = declare("reference-cycle", "resources that are made from each other")
+UNKNOWN_OVERRIDE: Final = declare("unknown-override", "an environment that overrides what is not there")
+
+# --- check and lower
+
+INTERNAL_CHECK_FAILURE: Final = declare("internal-check-failure", "a check that crashed: a bug of ours or of a plug-in")
+UNSUPPORTED_FIELD: Final = declare("unsupported-field", "a field that the environment's target cannot honour")
+
+# --- checks: prompts
+
+TEMPLATE_NOT_ALLOWED: Final = declare("template-not-allowed", "a prompt template outside of the prompt language")
+UNDECLARED_VARIABLE: Final = declare("undeclared-variable", "a template that uses a variable which is not declared")
+UNUSED_VARIABLE: Final = declare("unused-variable", "a declared variable that no message uses")
+UNTRUSTED_IN_SYSTEM: Final = declare("untrusted-in-system", "untrusted text in a system message")
+VARIABLE_NOT_A_COLUMN: Final = declare("variable-not-a-column", "a prompt variable that the rows do not have")
+VARIABLE_COLUMN_TYPE: Final = declare("variable-column-type", "a prompt variable of another type than its column")
+SMOKE_VARIABLES: Final = declare("smoke-variables", "a smoke request that does not fill the prompt's variables")
+
+# --- checks: data
+
+UNKNOWN_COLUMN: Final = declare("unknown-column", "a column that the dataset does not have")
+UNKNOWN_SPLIT: Final = declare("unknown-split", "a split that the dataset does not have")
+OVERLAPPING_SPLITS: Final = declare("overlapping-splits", "held-out rows that are also trained on, by declaration")
+UNSUPPORTED_DATA_FORMAT: Final = declare("unsupported-data-format", "a split file that is neither JSON Lines nor CSV")
+MISSING_FILE: Final = declare("missing-file", "a file that the spec names and that is not there")
+
+# --- checks: training
+
+TRAINING_METHOD: Final = declare("training-method", "a training whose settings do not fit its method")
+TRAINING_COLUMNS: Final = declare("training-columns", "a training whose columns do not fit its method")
+BASE_IS_ADAPTER: Final = declare("base-is-adapter", "a training on top of an adapter")
+MISSING_CHAT_TEMPLATE: Final = declare("missing-chat-template", "a chat prompt for a model without a chat template")
+SEQUENCE_TOO_LONG: Final = declare("sequence-too-long", "training sequences longer than the model's context")
+CONTEXT_BUDGET: Final = declare("context-budget", "a prompt whose budgets do not fit into the model's context")
+
+# --- checks: models
+
+ADAPTER_BASE_MISMATCH: Final = declare("adapter-base-mismatch", "an adapter on another model than it was trained on")
+UNLOCKED_ARTIFACT: Final = declare("unlocked-artifact", "remote weights that no lock pins to bytes")
+UNSAFE_WEIGHTS: Final = declare("unsafe-weights", "weights in a format that runs code when it is loaded")
+MISSING_WEIGHTS: Final = declare("missing-weights", "a model folder without weights or without its configuration")
+UNTRAINED_MODEL: Final = declare("untrained-model", "random weights that are served or evaluated as they are")
+ATTENTION_HEADS: Final = declare("attention-heads", "attention heads that do not divide the sizes they share")
+
+# --- checks: evaluation and services
+
+EVALUATION_TARGET_MISMATCH: Final = declare(
+    "evaluation-target-mismatch", "a gate that measured something else than what is served"
+)
+METRIC_WITHOUT_TARGET: Final = declare(
+    "metric-without-target", "a metric that compares with a reference which is not there"
+)
+METRIC_WITHOUT_LABELS: Final = declare("metric-without-labels", "label accuracy of a prompt without labels")
+
+# --- checks: guardrails
+
+RAIL_WITHOUT_CANARY: Final = declare(
+    "rail-without-canary", "a rail that nothing proves awake: no canary, or no benign twin"
+)
+INEFFECTIVE_CANARY: Final = declare(
+    "ineffective-canary", "a canary that its rail lets through, or a benign text it catches"
+)
+INVALID_PATTERN: Final = declare("invalid-pattern", "a pattern that is not a regular expression")
+REDACT_WITHOUT_CORRECTION: Final = declare("redact-without-correction", "`redact` on a validator that corrects nothing")
+
+YAML_RULES: Final[Mapping[str, Declared]] = MappingProxyType(
+    {
+        one.name: one
+        for one in (
+            NOT_UTF8,
+            BIDI_CONTROL,
+            MIXED_SCRIPT_KEY,
+            YAML_SYNTAX,
+            YAML_TAG,
+            YAML_ANCHOR,
+            YAML_MERGE_KEY,
+            YAML_DIRECTIVE,
+            YAML_TOO_LARGE,
+            YAML_TOO_DEEP,
+            YAML_TOO_MANY_NODES,
+            DUPLICATE_KEY,
+            NON_STRING_KEY,
+            NON_FINITE_NUMBER,
+        )
+    }
+)
+"""What `compiler.yaml_reader` reports, by its rule."""
+
+DECLARED: Final[tuple[Declared, ...]] = (
+    *YAML_RULES.values(),
+    MISSING_PROJECT,
+    UNREADABLE_FILE,
+    FOREIGN_DOCUMENT,
+    UNKNOWN_KIND,
+    MISSING_FIELD,
+    UNKNOWN_KEY,
+    WRONG_TYPE,
+    INVALID_VALUE,
+    ONE_OF,
+    DUPLICATE_RESOURCE,
+    SEVERAL_PROJECTS,
+    NO_ENVIRONMENT,
+    UNKNOWN_REFERENCE,
+    REFERENCE_CYCLE,
+    UNKNOWN_OVERRIDE,
+    INTERNAL_CHECK_FAILURE,
+    UNSUPPORTED_FIELD,
+    TEMPLATE_NOT_ALLOWED,
+    UNDECLARED_VARIABLE,
+    UNUSED_VARIABLE,
+    UNTRUSTED_IN_SYSTEM,
+    VARIABLE_NOT_A_COLUMN,
+    VARIABLE_COLUMN_TYPE,
+    SMOKE_VARIABLES,
+    UNKNOWN_COLUMN,
+    UNKNOWN_SPLIT,
+    OVERLAPPING_SPLITS,
+    UNSUPPORTED_DATA_FORMAT,
+    MISSING_FILE,
+    TRAINING_METHOD,
+    TRAINING_COLUMNS,
+    BASE_IS_ADAPTER,
+    MISSING_CHAT_TEMPLATE,
+    SEQUENCE_TOO_LONG,
+    CONTEXT_BUDGET,
+    ADAPTER_BASE_MISMATCH,
+    UNLOCKED_ARTIFACT,
+    UNSAFE_WEIGHTS,
+    MISSING_WEIGHTS,
+    UNTRAINED_MODEL,
+    ATTENTION_HEADS,
+    EVALUATION_TARGET_MISMATCH,
+    METRIC_WITHOUT_TARGET,
+    METRIC_WITHOUT_LABELS,
+    RAIL_WITHOUT_CANARY,
+    INEFFECTIVE_CANARY,
+    INVALID_PATTERN,
+    REDACT_WITHOUT_CORRECTION,
+)
+
+
+def all_declared() -> Mapping[DiagnosticName, Declared]:
+    """Every kind of finding of the compiler by its name, sorted."""
+    return {one.name: one for one in sorted(DECLARED, key=lambda one: one.name)}
