@@ -1,0 +1,100 @@
+"""What the runner hands to every task beside its payload: folders, store, environment, progress.
+
+Built by `llmops_runtime.task` (and by tests); tasks take what they need from it and touch nothing else outside.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, TextIO
+
+from llmops_runtime.failures import TaskFailed
+from llmops_runtime.stores import StoreUnknown, open_store
+from llmops_spec.base import SpecModel
+from llmops_spec.payloads import process
+from llmops_spec.payloads.results import Progress
+from llmops_spec.payloads.serving import Ready
+from llmops_spec.store import Store
+
+_SECONDS_BETWEEN_LINES: Final = 0.2
+
+
+@dataclass(kw_only=True)
+class ProgressLines:
+    """Writes `Progress` as JSON Lines, five a second at most; the first and last line of a phase always come."""
+
+    stream: TextIO
+    _phase: str = field(default="", init=False)
+    _written_at: float = field(default=0.0, init=False)
+
+    def __call__(self, phase: str, done: int, total: int, unit: str, note: str = "") -> None:
+        now = time.monotonic()
+        if phase == self._phase and done < total and now - self._written_at < _SECONDS_BETWEEN_LINES:
+            return
+        self._phase, self._written_at = phase, now
+        line = Progress(phase=phase, done=done, total=total, unit=unit, note=note)
+        self.stream.write(json.dumps(line.model_dump(by_alias=True, mode="json")) + "\n")
+        self.stream.flush()
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskContext:
+    key: str
+    """Key of the step, computed from the payload."""
+    work: Path
+    """Private folder for anything temporary; also the current folder. Removed when the task ends."""
+    outputs: Path
+    """Files below it are published under the key when the task returns."""
+    result: Path
+    """The result file. Standing processes write `Ready` here, by `say_ready`."""
+    environment: Mapping[str, str]
+    """The variables of `llmops_spec.payloads.process`."""
+    progress: ProgressLines
+
+    def store(self) -> Store:
+        """The store that `LLMOPS_STORE` names.
+
+        Raises:
+            TaskFailed: none is named, or it cannot be opened.
+        """
+        url = self.environment.get(process.STORE)
+        if not url:
+            raise TaskFailed("store", f"no store is named: `{process.STORE}` is not set")
+        try:
+            return open_store(url)
+        except StoreUnknown as error:
+            raise TaskFailed("store", str(error)) from error
+
+    def say_ready(self, ready: Ready) -> None:
+        """Tell the starter of a standing process that it can take requests, or that something changed."""
+        write_result(self.result, ready)
+
+
+def write_result(path: Path, content: SpecModel) -> None:
+    """Write a result file so that a reader sees the old one or the whole new one, also after a crash."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with beside.open("w", encoding="utf-8") as stream:
+            json.dump(content.model_dump(by_alias=True, mode="json"), stream, indent=1, sort_keys=True)
+            stream.write("\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+        beside.replace(path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename or a new name in `folder` survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
