@@ -49,6 +49,7 @@ class _CutShort(Exception):  # noqa: N818 - control flow inside this module, no 
         """Where reading stopped within what the parser was given; None ends the file."""
 
 
+_make = tuple.__new__
 # Bound once: each is compared with the type of every event.
 _SCALAR = cast(type[object], yaml.ScalarEvent)
 _ALIAS = cast(type[object], yaml.AliasEvent)
@@ -155,7 +156,9 @@ class _Reading:
 
     def _scalar(self, event: _Event) -> str | int | float | bool | None:
         """The value of a scalar; None for one that is refused."""
-        self._admit(event)
+        self.nodes += 1  # as in `_admit`, without the call
+        if event.anchor is not None or event.tag is not None or self.nodes > MAX_NODES:
+            self._object(event)
         text = event.value
         if event.style:
             if "\0" in text:
@@ -243,7 +246,9 @@ class _Reading:
         if type(event) is not _SCALAR:
             self._collection_as_key(event, depth)
             return None
-        self._admit(event)
+        self.nodes += 1  # as in `_admit`, without the call
+        if event.anchor is not None or event.tag is not None or self.nodes > MAX_NODES:
+            self._object(event)
         key, span = event.value, self._span(event)
         if not event.style and not self._is_text_key(key, span):
             return None
@@ -283,8 +288,11 @@ class _Reading:
     def _admit(self, event: _Event) -> None:
         """Count a node, and report the properties that no node may have."""
         self.nodes += 1
-        if event.anchor is None and event.tag is None and self.nodes <= MAX_NODES:
-            return
+        if event.anchor is not None or event.tag is not None or self.nodes > MAX_NODES:
+            self._object(event)
+
+    def _object(self, event: _Event) -> None:
+        """Report what is wrong with a node that is one too many, or carries an anchor or a tag."""
         span = self._span(event)
         if self.nodes > MAX_NODES:
             message = f"the file holds more than {MAX_NODES:,} values, lists and mappings"
@@ -302,7 +310,8 @@ class _Reading:
         start = event.start_mark
         end = event.end_mark if last is None else last.end_mark
         base = self.base_line
-        return Span(self.file, start.line + base, start.column + 1, end.line + base, end.column + 1)
+        # `Span(...)` without its Python-level constructor: this is called for every key and value.
+        return _make(Span, (self.file, start.line + base, start.column + 1, end.line + base, end.column + 1))
 
     def _report(
         self, rule: YamlRule, message: str, span: Span, help_text: str, related: tuple[tuple[str, Span], ...] = ()

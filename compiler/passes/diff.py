@@ -1,0 +1,62 @@
+"""Compare what is wanted with what is there, and say what will be done about each step.
+
+Called by the command after `lower`, with what it observed of the store and of the live state. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from compiler.plan import Action, Evaluate, PlannedStep, Provision, Record, RollOut, Step, Verify, step_id
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observed:
+    """What is there, as data."""
+
+    stored: frozenset[str] = frozenset()
+    """Keys of steps whose result the store has."""
+    live: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Id of each acting step to the revision that is live and healthy."""
+    previous: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Id of each step to its key or revision in the last plan that was applied here."""
+
+
+def diff(steps: Sequence[Step], observed: Observed) -> list[PlannedStep]:
+    """Each step with what it needs. Steps that act also run when something that they need runs."""
+    planned: list[PlannedStep] = []
+    running: set[str] = set()
+    for step in steps:
+        one = _planned(step, observed, running)
+        if one.action is Action.RUN:
+            running.add(step_id(step))
+        planned.append(one)
+    return planned
+
+
+def identity(step: Step) -> str:
+    """A step's key, or the revision that it should bring about."""
+    return step.revision if isinstance(step, Provision | RollOut | Verify | Record) else step.key
+
+
+def _planned(step: Step, observed: Observed, running: set[str]) -> PlannedStep:
+    if isinstance(step, Provision | RollOut | Verify | Record):
+        live = observed.live.get(step_id(step))
+        cause = next((need for need in step.needs if need in running and not need.startswith("decide/")), None)
+        if live == step.revision and (cause is None or isinstance(step, Provision | RollOut)):
+            return PlannedStep(step=step, action=Action.IN_PLACE, reason="live")
+        return PlannedStep(step=step, action=Action.RUN, reason=_acting_reason(step, live, cause))
+    if step.key in observed.stored:
+        return PlannedStep(step=step, action=Action.CACHED, reason="in the store")
+    before = observed.previous.get(step_id(step))
+    reason = "first time" if before is None else "its inputs changed" if before != step.key else "its result is gone"
+    if isinstance(step, Evaluate) and before is not None and before != step.key:
+        reason = "what it measures changed"
+    return PlannedStep(step=step, action=Action.RUN, reason=reason)
+
+
+def _acting_reason(step: Step, live: str | None, cause: str | None) -> str:
+    if live is None:
+        return "nothing is live" if isinstance(step, Provision | RollOut) else "first time"
+    return f"{cause} runs" if live == identity(step) else "what is live differs"
