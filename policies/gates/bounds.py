@@ -259,8 +259,8 @@ class _Bettor:
 
         if mean <= 0.0:
             return math.inf
-        bets_J = np.minimum(self._bets, 1.0 / mean)  # J bets, K distinct units
-        gains_JK = bets_J[:, None] * (self._shares * (self._scores - mean))[None, :]
+        bets = np.minimum(self._bets, 1.0 / mean)[:, None]  # shape (bets, 1); units are (distinct units,)
+        gains = bets * (self._shares * (self._scores - mean))
         with np.errstate(divide="ignore"):  # a lost all-in bet is a wealth of zero
-            logs_J = (np.log1p(np.maximum(gains_JK, -1.0)) * self._counts).sum(axis=1) + self._log_weights
-        return float(np.logaddexp.reduce(logs_J))
+            logs = (np.log1p(np.maximum(gains, -1.0)) * self._counts).sum(axis=1) + self._log_weights
+        return float(np.logaddexp.reduce(logs))
