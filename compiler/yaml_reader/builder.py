@@ -156,9 +156,7 @@ class _Reading:
 
     def _scalar(self, event: _Event) -> str | int | float | bool | None:
         """The value of a scalar; None for one that is refused."""
-        self.nodes += 1  # as in `_admit`, without the call
-        if event.anchor is not None or event.tag is not None or self.nodes > MAX_NODES:
-            self._object(event)
+        self._admit(event)
         text = event.value
         if event.style:
             if "\0" in text:
@@ -208,20 +206,19 @@ class _Reading:
     def _entries(self, mapping: LocatedMapping, depth: int) -> _Event:
         """Read `key: value` pairs up to the end of the mapping, whose event is returned."""
         next_event = self.parser.get_event
-        value_spans = mapping.value_spans
+        key_spans, value_spans = mapping.key_spans, mapping.value_spans
         while type(key_event := next_event()) is not _MAPPING_END:
-            key = self._key(key_event, mapping, depth)
+            key_span = self._span(key_event)
+            key = self._key(key_event, key_span, mapping, depth)
             event = next_event()
             if key is None:
                 self._value(event, depth + 1)
-            elif type(event) is _SCALAR:
-                mapping[key] = self._scalar(event)
-                value_spans[key] = self._span(event)
-            else:
-                mapping[key] = collection = self._opened(event, depth + 1)
-                value_spans[key] = self._span(event)
-                if collection is not None:
-                    value_spans[key] = self._fill(collection, event, depth + 1)
+                continue
+            collection = None
+            value = self._scalar(event) if type(event) is _SCALAR else (collection := self._opened(event, depth + 1))
+            mapping[key], key_spans[key], value_spans[key] = value, key_span, self._span(event)
+            if collection is not None:
+                value_spans[key] = self._fill(collection, event, depth + 1)
         return key_event
 
     def _items(self, sequence: LocatedSequence, depth: int) -> _Event:
@@ -241,15 +238,13 @@ class _Reading:
 
     # -- keys
 
-    def _key(self, event: _Event, mapping: LocatedMapping, depth: int) -> str | None:
-        """The key to store the next value under, its place noted; None where that value must be dropped."""
+    def _key(self, event: _Event, span: Span, mapping: LocatedMapping, depth: int) -> str | None:
+        """The key to store the next value under; None where that value must be dropped."""
         if type(event) is not _SCALAR:
-            self._collection_as_key(event, depth)
+            self._collection_as_key(event, span, depth)
             return None
-        self.nodes += 1  # as in `_admit`, without the call
-        if event.anchor is not None or event.tag is not None or self.nodes > MAX_NODES:
-            self._object(event)
-        key, span = event.value, self._span(event)
+        self._admit(event)
+        key = event.value
         if not event.style and not self._is_text_key(key, span):
             return None
         if key in mapping:
@@ -259,7 +254,6 @@ class _Reading:
             return None
         if not (key.isascii() and key.isprintable()) and (problem := key_problem(key, span)) is not None:
             self._add(problem)
-        mapping.key_spans[key] = span
         return key
 
     def _is_text_key(self, key: str, span: Span) -> bool:
@@ -276,8 +270,7 @@ class _Reading:
             self._report("non-string-key", "the key before this `:` is missing", span, "write a key")
         return False
 
-    def _collection_as_key(self, event: _Event, depth: int) -> None:
-        span = self._span(event)
+    def _collection_as_key(self, event: _Event, span: Span, depth: int) -> None:
         self._value(event, depth + 1)
         if type(event) is not _ALIAS:
             help_text = "a text that starts with `{` or `[` must be in quotes"
@@ -288,11 +281,8 @@ class _Reading:
     def _admit(self, event: _Event) -> None:
         """Count a node, and report the properties that no node may have."""
         self.nodes += 1
-        if event.anchor is not None or event.tag is not None or self.nodes > MAX_NODES:
-            self._object(event)
-
-    def _object(self, event: _Event) -> None:
-        """Report what is wrong with a node that is one too many, or carries an anchor or a tag."""
+        if event.anchor is None and event.tag is None and self.nodes <= MAX_NODES:
+            return
         span = self._span(event)
         if self.nodes > MAX_NODES:
             message = f"the file holds more than {MAX_NODES:,} values, lists and mappings"
