@@ -11,12 +11,16 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from compiler.diagnostics.model import Declared, DiagnosticName, declare
+from compiler.diagnostics.model import Declared, DiagnosticName, Severity, declare
 
 # --- load
 
 MISSING_PROJECT: Final = declare("missing-project", "there is no sound Project document in `llmops.yaml` at the root")
 UNREADABLE_FILE: Final = declare("unreadable-file", "a spec file that cannot be opened or read")
+
+EMPTY_FILE: Final = declare("empty-file", "a spec file that holds no document", severity=Severity.WARNING)
+
+EMPTY_FILE: Final = declare("empty-file", "a spec file without a document")
 
 # --- parse: YAML
 
@@ -67,12 +71,14 @@ UNUSED_VARIABLE: Final = declare("unused-variable", "a declared variable that no
 UNTRUSTED_IN_SYSTEM: Final = declare("untrusted-in-system", "untrusted text in a system message")
 VARIABLE_NOT_A_COLUMN: Final = declare("variable-not-a-column", "a prompt variable that the rows do not have")
 VARIABLE_COLUMN_TYPE: Final = declare("variable-column-type", "a prompt variable of another type than its column")
+TARGET_IN_PROMPT: Final = declare("target-in-prompt", "a prompt that is given the answer")
 SMOKE_VARIABLES: Final = declare("smoke-variables", "a smoke request that does not fill the prompt's variables")
 
 # --- checks: data
 
 UNKNOWN_COLUMN: Final = declare("unknown-column", "a column that the dataset does not have")
 UNKNOWN_SPLIT: Final = declare("unknown-split", "a split that the dataset does not have")
+CLUSTER_COUNT: Final = declare("cluster-count", "a split whose number of clusters does not fit the dataset")
 OVERLAPPING_SPLITS: Final = declare("overlapping-splits", "held-out rows that are also trained on, by declaration")
 UNSUPPORTED_DATA_FORMAT: Final = declare("unsupported-data-format", "a split file that is neither JSON Lines nor CSV")
 MISSING_FILE: Final = declare("missing-file", "a file that the spec names and that is not there")
@@ -85,6 +91,7 @@ BASE_IS_ADAPTER: Final = declare("base-is-adapter", "a training on top of an ada
 MISSING_CHAT_TEMPLATE: Final = declare("missing-chat-template", "a chat prompt for a model without a chat template")
 SEQUENCE_TOO_LONG: Final = declare("sequence-too-long", "training sequences longer than the model's context")
 CONTEXT_BUDGET: Final = declare("context-budget", "a prompt whose budgets do not fit into the model's context")
+MISSING_CONTEXT_LENGTH: Final = declare("missing-context-length", "random weights without a context length")
 
 # --- checks: models
 
@@ -143,6 +150,8 @@ DECLARED: Final[tuple[Declared, ...]] = (
     *YAML_RULES.values(),
     MISSING_PROJECT,
     UNREADABLE_FILE,
+    EMPTY_FILE,
+    EMPTY_FILE,
     FOREIGN_DOCUMENT,
     UNKNOWN_KIND,
     MISSING_FIELD,
@@ -164,9 +173,11 @@ DECLARED: Final[tuple[Declared, ...]] = (
     UNTRUSTED_IN_SYSTEM,
     VARIABLE_NOT_A_COLUMN,
     VARIABLE_COLUMN_TYPE,
+    TARGET_IN_PROMPT,
     SMOKE_VARIABLES,
     UNKNOWN_COLUMN,
     UNKNOWN_SPLIT,
+    CLUSTER_COUNT,
     OVERLAPPING_SPLITS,
     UNSUPPORTED_DATA_FORMAT,
     MISSING_FILE,
@@ -176,6 +187,7 @@ DECLARED: Final[tuple[Declared, ...]] = (
     MISSING_CHAT_TEMPLATE,
     SEQUENCE_TOO_LONG,
     CONTEXT_BUDGET,
+    MISSING_CONTEXT_LENGTH,
     ADAPTER_BASE_MISMATCH,
     UNLOCKED_ARTIFACT,
     UNSAFE_WEIGHTS,

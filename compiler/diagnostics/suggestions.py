@@ -27,12 +27,13 @@ def nearest(name: str, known: Iterable[str]) -> list[str]:
     return [one for distance, one in ranked if distance <= limit][:MAX_SUGGESTIONS]
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """A sentence for `help`, such as ``did you mean `base` or `bases`?``; empty where nothing is near."""
-    found = [f"`{one}`" for one in nearest(name, known)]
-    if not found:
-        return ""
-    return f"did you mean {' or '.join([', '.join(found[:-1]), found[-1]] if len(found) > 1 else found)}?"
+def did_you_mean(wrong: str, known: Iterable[str]) -> str:
+    """``did you mean …?``, or the whole choice where nothing is near; empty where there is no choice."""
+    names = sorted(set(known))
+    near = nearest(wrong, names)
+    if near:
+        return "did you mean " + " or ".join(f"`{one}`" for one in near) + "?"
+    return "known are " + ", ".join(f"`{one}`" for one in names) if names else ""
 
 
 def _words(name: str) -> list[str]:
