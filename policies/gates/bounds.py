@@ -66,14 +66,18 @@ def choose_method(sample: Sample, alpha: float) -> Method:
 
 
 def units_needed_for_t(sample: Sample, alpha: float) -> float:
-    """Return the number of units from which t holds at `alpha` for scores as skewed as these.
+    """Return the number of units from which t holds at `alpha` for scores as skewed as these."""
+    return max(float(LEAST_UNITS_FOR_T), (skewness_factor(alpha) * _cautious_skewness(sample)) ** 2)
+
+
+def skewness_factor(alpha: float) -> float:
+    """Return how many root units a skewness of one costs.
 
     The first-order error of a one-sided t bound is (2z²+1)·φ(z)·skewness / (6·√units).
     """
     normal = NormalDist()
     z = normal.inv_cdf(1.0 - alpha)
-    factor = (2.0 * z * z + 1.0) * normal.pdf(z) / (6.0 * ERROR_EXCESS * alpha)
-    return max(float(LEAST_UNITS_FOR_T), (factor * _cautious_skewness(sample)) ** 2)
+    return (2.0 * z * z + 1.0) * normal.pdf(z) / (6.0 * ERROR_EXCESS * alpha)
 
 
 def interval(sample: Sample, alpha: float, method: Method) -> Interval:
