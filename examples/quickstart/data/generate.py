@@ -28,6 +28,11 @@ TRAIN_ROWS_PER_CLUSTER = 4
 HELDOUT_ROWS_PER_CLUSTER = 3
 """Evaluation counts clusters, not rows: three variants of a question are enough."""
 
+ASKED_VARIANTS = "ab"
+"""Which rows of a training cluster the base model reads."""
+
+ASKED_PER_TEXT = 3
+
 ALTERNATIVES = re.compile(r"\{([^{}]*)\}")
 SLOT = re.compile(r"<(goal|problem)>", re.IGNORECASE)
 
@@ -127,15 +132,26 @@ def question_rows(intent: Intent, frames: dict[str, list[str]]) -> list[tuple[st
 
 def manual_texts(intent: Intent) -> list[str]:
     """Write an intent's pages of the manual: the answer as prose among what is worth knowing about it."""
-    around = [f"{intent.title}. {intent.answer}", *(f"{text} {intent.answer}" for text in intent.manual)]
-    return [*around, f"{intent.answer} {intent.manual[0]}", f"{intent.title}. {intent.manual[1]} {intent.answer}"]
+    pages = [f"{intent.title}. {intent.answer}"]
+    for text, other in zip(intent.manual, intent.manual[1:] + intent.manual[:1], strict=True):
+        pages += [f"{text} {intent.answer}", f"{intent.answer} {text}"]
+        pages += [f"{intent.title}. {text} {intent.answer}", f"{text} {other} {intent.answer}"]
+    return pages
 
 
-def corpus_rows(intent: Intent, asked: list[str]) -> list[Row]:
-    """Write what the base model reads: the manual, and training questions without any answer."""
-    texts = [("manual", text) for text in manual_texts(intent)] + [("asked", text) for text in asked]
+def asked_texts(intent: Intent, rows: list[Row]) -> list[str]:
+    """Put training questions of one topic side by side, as a help forum lists them, without any answer."""
+    kept = [row["question"] for row in rows if row["item_id"][-1] in ASKED_VARIANTS]
+    order = drawn(kept, intent.name, "asked")
+    return [" ".join(order[at : at + ASKED_PER_TEXT]) for at in range(0, len(order), ASKED_PER_TEXT)]
+
+
+def corpus_rows(intent: Intent, train: list[Row]) -> list[Row]:
+    """Write what the base model reads about one topic. No question stands beside its answer."""
+    texts = [("manual", text) for text in manual_texts(intent)]
+    texts += [("asked", text) for text in asked_texts(intent, train)]
     return [
-        {"item_id": f"{kind}-{intent.name}-{number:03d}", "text": text}
+        {"item_id": f"{kind}-{intent.name}-{number:02d}", "text": text}
         for number, (kind, text) in enumerate(texts, start=1)
     ]
 
@@ -153,13 +169,13 @@ def built(source: Path) -> dict[str, list[Row]]:
     """Build every file's rows from the wordings, by file name without suffix."""
     wordings = tomllib.loads(source.read_text(encoding="utf-8"))
     splits: dict[str, list[Row]] = {"train": [], "heldout": [], "unseen-wordings": []}
-    corpus: list[Row] = []
+    corpus = [{"item_id": f"preface-{at:02d}", "text": text} for at, text in enumerate(wordings["preface"], start=1)]
     for entry in wordings["intents"]:
         intent = Intent(**entry)
         rows = question_rows(intent, wordings["frames"])
         for split, row in rows:
             splits[split].append(row)
-        corpus += corpus_rows(intent, [row["question"] for split, row in rows if split == "train"])
+        corpus += corpus_rows(intent, [row for split, row in rows if split == "train"])
     refuse_repeats(splits)
     return splits | {"corpus": corpus}
 
