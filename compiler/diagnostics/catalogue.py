@@ -20,7 +20,6 @@ UNREADABLE_FILE: Final = declare("unreadable-file", "a spec file that cannot be 
 
 EMPTY_FILE: Final = declare("empty-file", "a spec file that holds no document", severity=Severity.WARNING)
 
-EMPTY_FILE: Final = declare("empty-file", "a spec file without a document")
 
 # --- parse: YAML
 
@@ -150,7 +149,6 @@ DECLARED: Final[tuple[Declared, ...]] = (
     *YAML_RULES.values(),
     MISSING_PROJECT,
     UNREADABLE_FILE,
-    EMPTY_FILE,
     EMPTY_FILE,
     FOREIGN_DOCUMENT,
     UNKNOWN_KIND,
