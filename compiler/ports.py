@@ -114,7 +114,10 @@ class Facts:
     versions: Mapping[str, str]
     """Library name to exact version, from the constraints that the package ships."""
     code: Mapping[str, str]
-    """Digest of each of our own modules that takes part in evaluations and decisions, by its area."""
+    """Digest of each of our own modules that takes part in evaluations and decisions, by its area:
+    `prompt-language`, `statistics`, `rail:<validator>`, `metric:<name>`."""
+    policies: str
+    """Digest of the policy rules in force, which decisions are bound to."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,1 @@
+"""The `local` target: child processes on this machine."""

@@ -1,0 +1,100 @@
+"""The `llmops` command: one module per subcommand, imported only when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+
+import click
+
+from llmops import __version__
+from llmops.errors import Exit, OperationFailed
+
+_COMMANDS = {
+    "apply": "Make an environment match its spec, through every gate.",
+    "compile": "Write manifests, jobs and the Pulumi program, or the CI pipeline.",
+    "destroy": "Stop what runs in an environment; artifacts and evidence stay.",
+    "doctor": "Say what this machine has, lacks and would do.",
+    "evidence": "Verify, show or discard signed evidence.",
+    "explain": "Print the page of a check, policy or diagnostic.",
+    "gate": "Run what gates need, and decide them.",
+    "gc": "Remove stored results that nothing needs.",
+    "init": "Write a project that works, from nothing or from your data.",
+    "keys": "Make the signing key and the trust file.",
+    "plan": "Show what would run, and why.",
+    "policy": "Test the policy rules on their fixtures.",
+    "schema": "Print the JSON Schema of spec documents.",
+    "status": "Show what runs.",
+    "validate": "Check the spec for every environment.",
+    "why": "Tell where a value was written, or why a step runs again.",
+}
+
+
+class _LazyGroup(click.Group):
+    """Knows its commands by name and imports one when it is called, so that starting costs little."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  # click's
+        if cmd_name not in _COMMANDS:
+            return None
+        found = importlib.import_module(f"llmops.cli.{cmd_name}").command
+        assert isinstance(found, click.Command)
+        return found
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # click's
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(_COMMANDS.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
+            from compiler.diagnostics.suggestions import nearest
+
+            near = nearest(args[0], _COMMANDS)
+            said = f"; did you mean `{near[0]}`?" if near else ""
+            raise click.UsageError(f"there is no command `{args[0]}`{said}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.command(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="llmops")
+@click.option("-C", "directory", type=click.Path(path_type=Path), help="The project's folder.")
+@click.pass_context
+def llmops(ctx: click.Context, directory: Path | None) -> None:
+    """Models, prompts, data, gates and GPU targets as typed YAML in Git: checked, gated, served.
+
+    Begin with `llmops init DIR`, or with `llmops -C examples/quickstart plan --env local`.
+    """
+    ctx.obj = directory
+
+
+def main() -> None:
+    """Entry point of the console script. Every ending is an exit code of `Exit`; no traceback for what is foreseen."""
+    try:
+        code = llmops.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        code = Exit.MISUSE
+    except click.exceptions.Abort:
+        code = Exit.INTERRUPTED
+    except KeyboardInterrupt:
+        code = Exit.INTERRUPTED
+    except OperationFailed as error:
+        from llmops.cli.console import print_failure
+
+        print_failure(error)
+        code = error.exit_code
+    except BrokenPipeError:
+        sys.stderr.close()
+        code = Exit.CLEAN
+    except Exception as error:  # noqa: BLE001  # the last boundary: our bug, said as one
+        from llmops.cli.console import print_bug
+
+        print_bug(error)
+        code = Exit.BUG
+    sys.exit(int(code or 0))

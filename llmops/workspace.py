@@ -1,0 +1,56 @@
+"""A project on disk, opened: where it is, and the compiler with all its tools."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from compiler.passes.load import PROJECT_FILE
+from compiler.pipeline import Compilation, Toolbox, compile_project
+from compiler.ports import Reader
+from llmops.discovery import backends, checks, policies
+from llmops.errors import OperationFailed
+from llmops.facts import package_facts
+from llmops.io.files import ProjectFiles
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workspace:
+    root: Path
+    files: Reader
+
+    def compile(self, environment: str | None = None) -> Compilation:
+        """Compile one environment, or all of them."""
+        rules = policies()
+        tools = Toolbox(
+            reader=self.files,
+            checks=checks(),
+            backends=backends(),
+            policies=rules,
+            facts=package_facts(rules.digest()),
+        )
+        return compile_project(tools, environment)
+
+    def state_folder(self, environment: str) -> Path:
+        """What this machine knows of one environment: journal, lock, logs, what runs."""
+        return self.root / ".llmops" / environment
+
+
+def open_workspace(directory: Path | None) -> Workspace:
+    """The project in `directory`, or in the nearest folder upward from here that has a `llmops.yaml`.
+
+    Raises:
+        OperationFailed: there is none.
+    """
+    if directory is not None:
+        if not directory.is_dir():
+            raise OperationFailed(f"`{directory}` is not a folder", help="choose the project's folder with `-C DIR`")
+        return Workspace(root=directory.resolve(), files=ProjectFiles(directory))
+    here = Path.cwd()
+    root = next((one for one in (here, *here.parents) if (one / PROJECT_FILE).is_file()), None)
+    if root is None:
+        raise OperationFailed(
+            f"no `{PROJECT_FILE}` in this folder or above it",
+            help="run `llmops init DIR` for a new project, or choose one with `llmops -C DIR …`",
+        )
+    return Workspace(root=root, files=ProjectFiles(root))
