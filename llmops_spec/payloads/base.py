@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, ClassVar, Final
 
 from llmops_spec.base import SpecModel
@@ -25,6 +26,11 @@ class Payload(SpecModel):
     def to_json(self) -> dict[str, Any]:
         """The payload file's content."""
         return self.model_dump(by_alias=True, mode="json")
+
+
+def payload_bytes(payload: Payload) -> bytes:
+    """The payload file: the same bytes for a local child, for a pod, and in what `compile` writes."""
+    return (json.dumps(payload.to_json(), indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
 
 def step_key(payload: Payload) -> str:
