@@ -354,7 +354,7 @@ class TestUnseenCharacters:
         assert isinstance(document.value, LocatedMapping)
         items = document.value["a"]
         assert isinstance(items, LocatedSequence)
-        assert place(items.item_spans[1]) == (1, 9, 1, 10)
+        assert place(items.item_spans[1]) == (1, 10, 1, 11)
 
     @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
     def test_lines_before_one_are_counted_as_in_an_editor(self, end: str) -> None:
