@@ -106,7 +106,7 @@ LAWS = (
     ),
     Law(
         name="clusters of 5, two-valued 0.95, alike",
-        draw=clustered(0.95, 0.7, lambda rng, shape: np.full(shape, 5)),
+        draw=clustered(0.95, 0.7, lambda _, shape: np.full(shape, 5)),
         mean=0.95,
     ),
     Law(
