@@ -1,0 +1,163 @@
+"""Reading packs, the pack that comes with the package, and its examples."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+import pytest
+
+from policies.fixtures import test_pack as try_pack
+from policies.pack_reader import PackInvalid, load_pack
+from policies.packs import PACKS
+
+RULE = """\
+formatVersion: 1
+rules:
+  - id: GOV-01
+    title: Named
+    severity: high
+    kinds: [Model]
+    expression: {expression}
+    message: names no owner
+    help: add one
+    fixtures:
+      pass: [{{resource: {{kind: Model, metadata: {{name: a, owner: b}}, spec: {{from: {{path: w}}}}}}}}]
+      fail: [{{resource: {{kind: Model, metadata: {{name: a}}, spec: {{from: {{path: w}}}}}}}}]
+      error: [{{resource: {{}}}}]
+"""
+
+
+def rule(expression: str = "has(resource.metadata.owner)") -> bytes:
+    return RULE.format(expression=expression).encode()
+
+
+def problems(data: bytes) -> list[tuple[str, int, int]]:
+    with pytest.raises(PackInvalid) as caught:
+        load_pack("p.yaml", data)
+    return [(one.message, one.span.line, one.span.column) for one in caught.value.problems]
+
+
+@pytest.mark.parametrize("name", PACKS)
+def test_every_example_of_a_shipped_pack_holds(name: str) -> None:
+    pack = load_pack(name, files("policies.packs").joinpath(name).read_bytes())
+    results = try_pack(pack)
+    assert [one for one in results if not one.holds] == []
+    assert {(one.rule, one.group) for one in results} == {
+        (each.id, group) for each in pack.rules for group in ("pass", "fail", "error")
+    }
+
+
+def test_an_error_example_of_the_shipped_pack_breaks_by_its_content_and_not_by_how_it_is_bound() -> None:
+    pack = load_pack("default.yaml", files("policies.packs").joinpath("default.yaml").read_bytes())
+    whys = [one.detail for one in try_pack(pack) if one.group == "error"]
+    assert whys
+    assert not [why for why in whys if "Non-CEL" in why or "undeclared" in why.lower()]
+
+
+def test_the_rules_promised_are_in_the_shipped_pack() -> None:
+    pack = load_pack("default.yaml", files("policies.packs").joinpath("default.yaml").read_bytes())
+    assert {"GOV-01", "LIC-01", "QUA-01", "QUA-03", "SEC-01", "PRV-01"} <= {one.id for one in pack.rules}
+
+
+def test_a_misspelt_field_shows_in_the_examples_since_cel_does_not_see_it() -> None:
+    results = try_pack(load_pack("p.yaml", rule("has(resource.metadata.ownr)")))
+    assert [(one.group, one.said, one.holds) for one in results] == [
+        ("pass", "denied", False),
+        ("fail", "denied", True),
+        ("error", "broken", True),
+    ]
+
+
+def test_a_rule_that_breaks_is_no_denying_example() -> None:
+    results = try_pack(load_pack("p.yaml", rule("resource.metadata.owner != ''")))
+    assert [(one.group, one.said, one.holds) for one in results] == [
+        ("pass", "allowed", True),
+        ("fail", "broken", False),
+        ("error", "broken", True),
+    ]
+
+
+def test_a_rule_that_allows_what_it_cannot_read_fails_its_error_example() -> None:
+    results = try_pack(load_pack("p.yaml", rule("has(resource.metadata.owner) || true")))
+    assert [(one.group, one.holds) for one in results] == [("pass", True), ("fail", False), ("error", False)]
+
+
+def test_examples_are_typed_so_one_that_is_no_document_cannot_be_used() -> None:
+    results = try_pack(load_pack("p.yaml", rule().replace(b"owner: b}", b"ownr: b}")))
+    assert (results[0].said, results[0].holds) == ("unusable", False)
+    assert "metadata.ownr" in results[0].detail
+
+
+def test_the_place_inside_an_expression_is_shown() -> None:
+    [(message, line, column)] = problems(rule('"resource.x == nobody"'))
+    assert "undeclared reference to 'nobody'" in message
+    assert (line, column) == (7, 32)
+
+
+@pytest.mark.parametrize(
+    ("expression", "said"),
+    [
+        ("has(resource.x) &&", "Syntax error"),
+        ("size(resource)", "must give true or false"),
+        ("\"1 + 'a' == 2\"", "no matching overload"),
+        ("\"resource.x.startsWith('a', 'b', 'c')\"", "undeclared reference to 'startsWith'"),
+    ],
+)
+def test_what_is_no_condition_is_refused_when_the_pack_is_read(expression: str, said: str) -> None:
+    [(message, line, _)] = problems(rule(expression))
+    assert said in message
+    assert line == 7
+
+
+def test_every_mistake_of_a_pack_is_reported_at_once() -> None:
+    data = rule("nobody").replace(b"[Model]", b"[Modle]")
+    found = problems(data)
+    assert [(line, column) for _, line, column in found] == [(6, 13), (7, 17)]
+    assert "did you mean `Model`?" in found[0][0]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (b"    kinds: [Model]\n", b"", "needs either `kinds` or `objects`"),
+        (b"kinds: [Model]", b"kinds: [Model]\n    objects: [Job]", "needs either `kinds` or `objects`"),
+        (b"severity: high", b"severity: hihg", "rules.0.severity"),
+        (b"title: Named", b"titel: Named", "rules.0.titel"),
+        (b"      error: [{resource: {}}]\n", b"", "rules.0.fixtures.error"),
+        (b"error: [{resource: {}}]", b"error: []", "rules.0.fixtures.error"),
+        (b"id: GOV-01", b"id: gov", "rules.0.id"),
+        (b"formatVersion: 1", b"formatVersion: 2", "newer than 1"),
+        (b"severity: high", b"severity: high\n    severity: low", "severity"),
+        (b"kinds: [Model]", b"objects: ['no kind']", "no kind of object"),
+    ],
+)
+def test_a_malformed_pack_is_refused(old: bytes, new: bytes, said: str) -> None:
+    data = rule()
+    assert old in data
+    assert any(said in message for message, _, _ in problems(data.replace(old, new)))
+
+
+def test_one_id_stands_for_one_rule() -> None:
+    body = rule().removeprefix(b"formatVersion: 1\nrules:\n")
+    [(message, line, _)] = problems(rule() + body)
+    assert "written twice, first at p.yaml:3:9" in message
+    assert line > 3
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b"rules: []\n---\nrules: []", b"\xff\xfe", b"{"])
+def test_what_is_no_pack_is_refused(data: bytes) -> None:
+    assert problems(data)
+
+
+def test_the_digest_is_of_what_decides() -> None:
+    digest = load_pack("p.yaml", rule()).digest()
+    assert load_pack("other.yaml", b"# words\n" + rule().replace(b"Named", b"Owned")).digest() == digest
+    for old, new in [
+        (b"severity: high", b"severity: low"),
+        (b"kinds: [Model]", b"kinds: [Model, Gate]"),
+        (b"has(resource.metadata.owner)", b"has(resource.metadata.name)"),
+        (b"    expression:", b"    when: 'true'\n    expression:"),
+    ]:
+        changed = rule().replace(old, new)
+        assert changed != rule()
+        assert load_pack("p.yaml", changed).digest() != digest
