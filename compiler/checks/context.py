@@ -1,0 +1,146 @@
+"""What is sent to a model fits into its context, and chat messages can be rendered for it at all.
+
+Reports `context-budget`, `missing-chat-template`, `missing-context-length`.
+Budgets are declared tokens. Text of the template is bounded where the tokenizer is byte-level: no token is shorter
+than a byte. For other tokenizers it is estimated, and the finding says so.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from compiler.checks.prompt_uses import PromptUse, prompt_uses
+from compiler.checks.question import FileCheck, GraphCheck
+from compiler.checks.template_size import TEXT, bytes_and_budgets
+from compiler.diagnostics.catalogue import CONTEXT_BUDGET, MISSING_CHAT_TEMPLATE, MISSING_CONTEXT_LENGTH
+from compiler.diagnostics.model import Diagnostic, Label
+from compiler.graph import ResourceGraph
+from compiler.lineage import Lineage, lineage
+from compiler.ports import Reader
+from llmops_spec.model import Model
+from llmops_spec.prompt import Prompt
+from llmops_spec.prompt_language import analyse
+
+BYTES_A_TOKEN = 4
+"""Of English text under common vocabularies; used only where the tokenizer is not known."""
+TOKENS_A_MESSAGE = 3
+"""Start mark, line break and end mark that chat templates put around a role and a message."""
+ANSWER_ROLE = "assistant"
+
+
+def prompts_fit_the_context(graph: ResourceGraph) -> Iterator[Diagnostic]:
+    """One finding for a prompt and a model that declares a context, however many resources put them together."""
+    seen: set[tuple[str, str]] = set()
+    for use in prompt_uses(graph):
+        prompt, line = graph.get(Prompt, use.prompt), lineage(graph, use.model)
+        source = line.context_source
+        if prompt is None or source is None or (use.prompt, source.metadata.name) in seen:
+            continue
+        if any(analyse(message.content).problems for message in prompt.spec.messages):
+            continue
+        seen.add((use.prompt, source.metadata.name))
+        yield from _over_budget(graph, use, prompt, source, line)
+
+
+def _over_budget(
+    graph: ResourceGraph, use: PromptUse, prompt: Prompt, source: Model, line: Lineage
+) -> Iterator[Diagnostic]:
+    node, model_node = graph.node(Prompt, use.prompt), graph.node(Model, source.metadata.name)
+    context = source.spec.context_length
+    if node is None or model_node is None or context is None:
+        return
+    byte_level = line.scratch is not None
+    parts = _parts(prompt, byte_level=byte_level)
+    needed = sum(parts.values())
+    if needed <= context:
+        return
+    arithmetic = " + ".join(f"{tokens} {name}" for name, tokens in parts.items())
+    reason = (
+        "the tokenizer is byte-level, so text takes at most a token a byte"
+        if byte_level
+        else f"the tokenizer is not known here, so text is estimated at {BYTES_A_TOKEN} bytes a token"
+    )
+    yield CONTEXT_BUDGET.at(
+        node.span("spec", "output", "maxTokens"),
+        f"prompt `{node.name}` may need {needed} tokens, and model `{source.metadata.name}` has a context of {context}",
+        related=[
+            Label(span=model_node.span("spec", "contextLength"), text="the context"),
+            Label(span=use.prompt_span(), text=f"{use.described} puts them together"),
+        ],
+        note=f"{arithmetic} = {needed} tokens > {context}\n{reason}",
+        help=f"take {needed - context} tokens from the answer, the variables' `maxTokens` or the text",
+    )
+
+
+def _parts(prompt: Prompt, *, byte_level: bool) -> Counter[str]:
+    """Tokens of each part of the longest exchange, in the order of reading."""
+    budgets = {name: one.max_tokens for name, one in prompt.spec.variables.items()}
+    total: Counter[str] = Counter()
+    frame = 2  # begin and end of the sequence
+    for role in (*(message.role for message in prompt.spec.messages), ANSWER_ROLE):
+        frame += TOKENS_A_MESSAGE + (len(role) if byte_level else 1)
+    for message in prompt.spec.messages:
+        total.update(bytes_and_budgets(message.content, budgets))
+    text = total.pop(TEXT, 0)
+    parts = Counter({"text": text if byte_level else text // BYTES_A_TOKEN, "roles and marks": frame})
+    parts.update({f"`{name}`": tokens for name, tokens in sorted(total.items()) if tokens})
+    parts["answer"] = prompt.spec.output.max_tokens
+    return parts
+
+
+def chats_have_a_template(graph: ResourceGraph, files: Reader) -> Iterator[Diagnostic]:
+    """One finding for each first model without a template, at the model: that is where it belongs."""
+    reported: set[str] = set()
+    for use in prompt_uses(graph):
+        line = lineage(graph, use.model)
+        if not line.whole or line.chat_template_source is not None or _brings_a_template(line, files):
+            continue
+        first = line.models[-1]
+        node = graph.node(Model, first.metadata.name)
+        if node is None or first.metadata.name in reported or graph.get(Prompt, use.prompt) is None:
+            continue
+        reported.add(first.metadata.name)
+        yield MISSING_CHAT_TEMPLATE.at(
+            node.key_span("spec", "from"),
+            f"model `{node.name}` has no chat template, and prompt `{use.prompt}` is a chat",
+            related=[Label(span=use.model_span(), text=f"{use.described} sends it chat messages")],
+            note="a chat template makes one text of the messages, the same in training and in serving",
+            help="add `chatTemplate: <path of a Jinja file>`; models trained from this one inherit it",
+        )
+
+
+def _brings_a_template(line: Lineage, files: Reader) -> bool:
+    """Whether a model's own files may hold a template. Of remote ones nothing is known, so nothing is said."""
+    for model in line.models:
+        origin = model.spec.from_
+        if origin.hugging_face is not None:
+            return True
+        if origin.path is None:
+            continue
+        folder = origin.path.rstrip("/")
+        if files.fact(f"{folder}/chat_template.jinja") is not None:
+            return True
+        try:
+            if b'"chat_template"' in files.read(f"{folder}/tokenizer_config.json"):
+                return True
+        except OSError:
+            continue
+    return False
+
+
+def random_weights_have_a_context(graph: ResourceGraph) -> Iterator[Diagnostic]:
+    for node, model in graph.of(Model):
+        if model.spec.from_.scratch is not None and model.spec.context_length is None:
+            yield MISSING_CONTEXT_LENGTH.at(
+                node.key_span("spec", "from", "scratch"),
+                f"model `{node.name}` begins with random weights and does not say how long a sequence may be",
+                help="add `contextLength: …` in tokens, beside `from`",
+            )
+
+
+CHECKS = (
+    GraphCheck(name="context-budget", ask=prompts_fit_the_context),
+    FileCheck(name="chat-template", ask=chats_have_a_template),
+    GraphCheck(name="context-length", ask=random_weights_have_a_context),
+)

@@ -1,0 +1,186 @@
+"""Models: weights that can be loaded, safely, and adapters on the model that they were trained on.
+
+Reports `adapter-base-mismatch`, `unlocked-artifact`, `unsafe-weights`, `missing-weights`, `untrained-model`,
+`attention-heads`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+from compiler.checks.files import folder_files
+from compiler.checks.prompt_uses import prompt_uses
+from compiler.checks.question import FileCheck, GraphCheck
+from compiler.diagnostics.catalogue import (
+    ADAPTER_BASE_MISMATCH,
+    ATTENTION_HEADS,
+    MISSING_WEIGHTS,
+    UNLOCKED_ARTIFACT,
+    UNSAFE_WEIGHTS,
+    UNTRAINED_MODEL,
+)
+from compiler.diagnostics.model import Diagnostic, Label
+from compiler.graph import ResourceGraph, ResourceNode
+from compiler.ports import Reader
+from llmops_spec.model import Llama, Model
+from llmops_spec.training import Training
+
+PICKLED = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
+"""Endings of files that Python unpickles, which runs whatever they hold."""
+
+
+def adapters_sit_on_their_base(graph: ResourceGraph) -> Iterator[Diagnostic]:
+    for node, model in graph.of(Model):
+        training = graph.get(Training, model.spec.from_.training)
+        made = graph.node(Training, model.spec.from_.training)
+        if training is not None and made is not None:
+            yield from _trained_adapter(node, model, training, made)
+        elif model.spec.from_.scratch is not None and model.spec.adapter_of is not None:
+            yield ADAPTER_BASE_MISMATCH.at(
+                node.key_span("spec", "adapterOf"),
+                f"model `{node.name}` is random weights, which are no adapter of `{model.spec.adapter_of}`",
+                help="remove `adapterOf`",
+            )
+
+
+def _trained_adapter(node: ResourceNode, model: Model, training: Training, made: ResourceNode) -> Iterator[Diagnostic]:
+    base, adapter_of = training.spec.base, model.spec.adapter_of
+    if training.spec.method != "lora":
+        if adapter_of is not None:
+            yield ADAPTER_BASE_MISMATCH.at(
+                node.key_span("spec", "adapterOf"),
+                f"model `{node.name}` is called an adapter, and training `{made.name}` makes whole weights",
+                related=[Label(span=made.span("spec", "method"), text="the method")],
+                help="remove `adapterOf`",
+            )
+    elif adapter_of is None:
+        yield ADAPTER_BASE_MISMATCH.at(
+            node.span("spec", "from", "training"),
+            f"training `{made.name}` makes an adapter, and model `{node.name}` does not say on which model it sits",
+            related=[Label(span=made.span("spec", "base"), text="trained on this model")],
+            help=f"add `adapterOf: {base}`",
+        )
+    elif adapter_of != base:
+        yield ADAPTER_BASE_MISMATCH.at(
+            node.span("spec", "adapterOf"),
+            f"adapter `{node.name}` would be served on `{adapter_of}`, and was trained on `{base}`",
+            label="served on this model",
+            related=[Label(span=made.span("spec", "base"), text="trained on this model")],
+            note="an adapter holds differences to the weights that it was trained on; on others they mean nothing",
+            help=f"write `adapterOf: {base}`",
+        )
+
+
+def remote_weights_are_locked(graph: ResourceGraph) -> Iterator[Diagnostic]:
+    for node, model in graph.of(Model):
+        remote = model.spec.from_.hugging_face
+        if remote is None:
+            continue
+        commit = len(remote.revision) == 40 and set(remote.revision) <= set("0123456789abcdef")
+        said = (
+            "names a commit, and nothing pins the digests of its files" if commit else "may move without a commit here"
+        )
+        yield UNLOCKED_ARTIFACT.at(
+            node.span("spec", "from", "huggingFace", "revision"),
+            f"revision `{remote.revision}` of `{remote.repository}` {said}",
+            label="not locked to bytes",
+            note="the same commit of this project could train, evaluate and serve other weights tomorrow",
+            help="this version cannot lock remote weights: download them into the project and name the folder with"
+            " `from: {path: …}`",
+        )
+
+
+def folders_hold_safe_weights(graph: ResourceGraph, files: Reader) -> Iterator[Diagnostic]:
+    for node, model in graph.of(Model):
+        path = model.spec.from_.path
+        names = folder_files(path, files) if path is not None else []
+        if not names:
+            continue  # no folder: `missing-file` says so
+        place = node.span("spec", "from", "path")
+        configuration = "config.json" if model.spec.adapter_of is None else "adapter_config.json"
+        pickled = sorted(one for one in names if PurePosixPath(one).suffix in PICKLED)
+        if any(one.endswith(".safetensors") for one in names):
+            if configuration not in names:
+                yield MISSING_WEIGHTS.at(
+                    place,
+                    f"the model folder `{path}` has no `{configuration}`",
+                    note=_configuration_note(names, adapter=model.spec.adapter_of is not None),
+                    help="name the folder that the training library wrote, whole",
+                )
+        elif pickled:
+            yield UNSAFE_WEIGHTS.at(
+                place,
+                f"the weights in `{path}` are pickled: {', '.join(f'`{one}`' for one in pickled[:3])}",
+                note="unpickling runs whatever the file holds, with the rights of the training job and the engine",
+                help="convert them once, where it can do no harm, and keep the `.safetensors` files",
+            )
+        else:
+            yield MISSING_WEIGHTS.at(
+                place,
+                f"the model folder `{path}` holds no `.safetensors` file",
+                note=f"it holds {len(names)} file{'' if len(names) == 1 else 's'}, such as `{min(names)}`",
+                help="add the weights; with Git LFS, fetch them first",
+            )
+
+
+def _configuration_note(names: list[str], *, adapter: bool) -> str:
+    if not adapter and "adapter_config.json" in names:
+        return "it holds `adapter_config.json`: an adapter, which needs `adapterOf`"
+    if adapter and "config.json" in names:
+        return "it holds `config.json`: a whole model, which has no `adapterOf`"
+    return "the configuration says how the weights are put together"
+
+
+def used_models_are_trained(graph: ResourceGraph) -> Iterator[Diagnostic]:
+    for use in prompt_uses(graph):
+        model, node = graph.get(Model, use.model), graph.node(Model, use.model)
+        if model is None or node is None or model.spec.from_.scratch is None or use.model_key != "model":
+            continue
+        yield UNTRAINED_MODEL.at(
+            use.model_span(),
+            f"{use.described} names model `{node.name}`, which is random weights",
+            related=[Label(span=node.key_span("spec", "from", "scratch"), text="random weights")],
+            note="no training makes them into something that answers",
+            help=f"name a model that is made `from: {{training: …}}` on base `{node.name}`",
+        )
+
+
+def heads_divide_their_sizes(graph: ResourceGraph) -> Iterator[Diagnostic]:
+    for node, model in graph.of(Model):
+        if model.spec.from_.scratch is not None:
+            yield from _uneven_heads(node, model.spec.from_.scratch.llama)
+
+
+def _uneven_heads(node: ResourceNode, llama: Llama) -> Iterator[Diagnostic]:
+    place = ("spec", "from", "scratch", "llama")
+    size, rest = divmod(llama.hidden_size, llama.heads)
+    if rest or size % 2:
+        fitting = [heads for heads in range(1, llama.hidden_size + 1) if llama.hidden_size % (2 * heads) == 0]
+        nearest = min(fitting, key=lambda heads: (abs(heads - llama.heads), heads)) if fitting else None
+        yield ATTENTION_HEADS.at(
+            node.span(*place, "heads"),
+            f"{llama.heads} attention heads do not divide a hidden size of {llama.hidden_size} into even parts",
+            related=[Label(span=node.span(*place, "hiddenSize"), text="the hidden size")],
+            note=f"{llama.hidden_size} / {llama.heads} = {llama.hidden_size / llama.heads:g};"
+            " rotary positions turn pairs, so each head needs an even whole number",
+            help=f"use {nearest} heads, or another hidden size" if nearest else "use an even hidden size",
+        )
+    if llama.heads % llama.key_value_heads:
+        fitting = [heads for heads in range(1, llama.heads + 1) if llama.heads % heads == 0]
+        yield ATTENTION_HEADS.at(
+            node.span(*place, "keyValueHeads"),
+            f"{llama.key_value_heads} key-value heads do not divide {llama.heads} attention heads",
+            related=[Label(span=node.span(*place, "heads"), text="the attention heads")],
+            note="each key-value head serves the same number of attention heads",
+            help=f"use one of {', '.join(map(str, fitting))}",
+        )
+
+
+CHECKS = (
+    GraphCheck(name="adapter-base", ask=adapters_sit_on_their_base),
+    GraphCheck(name="locked", ask=remote_weights_are_locked),
+    FileCheck(name="weights", ask=folders_hold_safe_weights),
+    GraphCheck(name="trained", ask=used_models_are_trained),
+    GraphCheck(name="attention-heads", ask=heads_divide_their_sizes),
+)

@@ -1,0 +1,63 @@
+"""Where prompts are used: with which model, and filled from which rows.
+
+Shared by the checks that look at a prompt together with something else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from compiler.graph import ResourceGraph, ResourceNode
+from compiler.source import Span
+from llmops_spec.evaluation import Evaluation
+from llmops_spec.service import Service
+from llmops_spec.training import Training
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptUse:
+    node: ResourceNode
+    prompt: str
+    model: str
+    """A service's or a subject's model, a training's base."""
+    dataset: str | None
+    """Whose rows fill the variables; None for a service, which callers fill."""
+    path: tuple[str, ...]
+    """Of the part that names prompt and model."""
+    model_key: str = "model"
+
+    @property
+    def described(self) -> str:
+        return f"{self.node.kind.lower()} `{self.node.name}`"
+
+    def prompt_span(self) -> Span:
+        return self.node.span(*self.path, "prompt")
+
+    def model_span(self) -> Span:
+        return self.node.span(*self.path, self.model_key)
+
+
+def prompt_uses(graph: ResourceGraph) -> Iterator[PromptUse]:
+    """Every use by a sound resource, sorted by kind and name; what it names may be missing or poisoned."""
+    for node, evaluation in graph.of(Evaluation):
+        subject = evaluation.spec.subject
+        yield PromptUse(
+            node=node,
+            prompt=subject.prompt,
+            model=subject.model,
+            dataset=evaluation.spec.dataset,
+            path=("spec", "subject"),
+        )
+    for node, service in graph.of(Service):
+        yield PromptUse(node=node, prompt=service.spec.prompt, model=service.spec.model, dataset=None, path=("spec",))
+    for node, training in graph.of(Training):
+        if training.spec.prompt is not None:
+            yield PromptUse(
+                node=node,
+                prompt=training.spec.prompt,
+                model=training.spec.base,
+                dataset=training.spec.dataset,
+                path=("spec",),
+                model_key="base",
+            )
