@@ -5,7 +5,7 @@ Used by `load` and `parse`, and again by `resolve` for documents that an overlay
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +14,9 @@ from pydantic_core import ErrorDetails
 
 from compiler.diagnostics import catalogue
 from compiler.diagnostics.model import Declared, Diagnostic, DiagnosticSink, Label
-from compiler.diagnostics.suggestions import nearest
+from compiler.diagnostics.suggestions import did_you_mean
 from compiler.graph import locate, locate_key
-from compiler.source import LocatedMapping, LocatedSequence, Span
+from compiler.source import LocatedMapping, LocatedSequence, LocatedValue, Span, child
 from compiler.spec_fields import fields_at
 from compiler.yaml_reader import YamlDocument, YamlProblem, read_yaml
 from llmops_spec.base import API_VERSION, Resource
@@ -30,6 +30,8 @@ class RawDocument:
     kind: str
     name: str | None
     tree: LocatedMapping
+    sound: bool = True
+    """False where the YAML itself is at fault: kind and name can be trusted, and nothing more is said of it."""
 
     @property
     def span(self) -> Span:
@@ -46,7 +48,8 @@ def read_documents(path: str, data: bytes, sink: DiagnosticSink) -> list[RawDocu
     if not found.documents and not found.problems:
         place = Span(path, 1, 1, 1, 1)
         sink.add(catalogue.EMPTY_FILE.at(place, f"`{path}` holds no document", help="delete it, or `exclude` it"))
-    return [one for document in found.documents if (one := _ours(document, sink)) is not None]
+    every = [*found.documents, *found.unfinished]
+    return [one for document in every if (one := _ours(document, sink)) is not None]
 
 
 def _yaml_finding(problem: YamlProblem) -> Diagnostic:
@@ -60,6 +63,8 @@ def _yaml_finding(problem: YamlProblem) -> Diagnostic:
 
 def _ours(document: YamlDocument, sink: DiagnosticSink) -> RawDocument | None:
     tree = document.value
+    if not document.sound:
+        return _poisoned(tree)
     if not isinstance(tree, LocatedMapping):
         sink.add(catalogue.WRONG_TYPE.at(document.span, "a spec document is a mapping", help=_HEAD_HELP))
         return None
@@ -78,21 +83,24 @@ def _ours(document: YamlDocument, sink: DiagnosticSink) -> RawDocument | None:
     return RawDocument(kind=kind, name=name if isinstance(name, str) else None, tree=tree)
 
 
+def _poisoned(tree: LocatedValue) -> RawDocument | None:
+    """What can be known of a document with broken YAML inside: that something of this kind and name is there."""
+    kind = tree.get("kind") if isinstance(tree, LocatedMapping) else None
+    metadata = tree.get("metadata") if isinstance(tree, LocatedMapping) else None
+    name = metadata.get("name") if isinstance(metadata, LocatedMapping) else None
+    if isinstance(tree, LocatedMapping) and isinstance(kind, str) and kind in KINDS and isinstance(name, str):
+        return RawDocument(kind=kind, name=name, tree=tree, sound=False)
+    return None
+
+
 _HEAD_HELP = f"begin with `apiVersion: {API_VERSION}`, `kind:`, `metadata:`, `spec:`"
 _FOREIGN_HELP = f"write `apiVersion: {API_VERSION}`, or name the file in `spec.exclude` of llmops.yaml"
 
 
-def did_you_mean(wrong: str, known: Iterable[str]) -> str:
-    """`did you mean …?`, or the whole choice where nothing is near; empty where there is no choice."""
-    names = sorted(known)
-    near = nearest(wrong, names)
-    if near:
-        return "did you mean " + " or ".join(f"`{one}`" for one in near) + "?"
-    return "known are " + ", ".join(f"`{one}`" for one in names) if names else ""
-
-
 def type_document(document: RawDocument, sink: DiagnosticSink) -> Resource | None:
     """The typed resource, or None with every mistake reported at its place."""
+    if not document.sound:
+        return None
     try:
         return KINDS[document.kind].model_validate(document.tree)
     except ValidationError as error:
@@ -119,10 +127,9 @@ def _written_path(tree: LocatedMapping, error: ErrorDetails) -> tuple[str | int,
     path: list[str | int] = []
     parts = error["loc"]
     for index, part in enumerate(parts):
-        if isinstance(here, LocatedMapping) and isinstance(part, str) and part in here:
-            here = here[part]
-        elif isinstance(here, LocatedSequence) and isinstance(part, int) and part < len(here):
-            here = here[part]
+        found = child(here, part)
+        if found is not None:
+            here = found[0]
         elif not (error["type"] == "missing" and index == len(parts) - 1):
             continue
         path.append(part)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NewType, TypeVar, cast
 
-from compiler.source import LocatedMapping, LocatedSequence, Span
+from compiler.source import LocatedMapping, Span, child
 from llmops_spec.base import Resource
 from llmops_spec.environment import Environment
 from llmops_spec.project import Project
@@ -69,7 +69,7 @@ class ResourceNode:
 
     def has(self, *path: str | int) -> bool:
         """Whether something is written at `path`."""
-        return _walk(self.document, path) == len(path)
+        return _written_depth(self.document, path) == len(path)
 
 
 def locate(document: LocatedMapping, path: tuple[str | int, ...]) -> Span:
@@ -77,15 +77,13 @@ def locate(document: LocatedMapping, path: tuple[str | int, ...]) -> Span:
     here: object = document
     best = _headline(document)
     for depth, part in enumerate(path):
-        if isinstance(here, LocatedMapping) and isinstance(part, str) and part in here:
-            last = depth == len(path) - 1
-            best = here.value_spans[part] if last else here.key_spans[part]
-            here = here[part]
-        elif isinstance(here, LocatedSequence) and isinstance(part, int) and part < len(here):
-            best = here.item_spans[part]
-            here = here[part]
-        else:
+        found = child(here, part)
+        if found is None:
             return best
+        best = found[1]
+        if depth < len(path) - 1 and isinstance(here, LocatedMapping) and isinstance(part, str):
+            best = here.key_spans[part]
+        here = found[0]
     return best
 
 
@@ -93,14 +91,11 @@ def locate_key(document: LocatedMapping, path: tuple[str | int, ...]) -> Span:
     """The span of the key that `path` ends with; for a list item, of the item."""
     here: object = document
     for part in path[:-1]:
-        if isinstance(here, LocatedMapping) and isinstance(part, str) and part in here:
-            here = here[part]
-        elif isinstance(here, LocatedSequence) and isinstance(part, int) and part < len(here):
-            here = here[part]
-        else:
-            return locate(document, path)
-    if isinstance(here, LocatedMapping) and path and isinstance(path[-1], str) and path[-1] in here:
-        return here.key_spans[path[-1]]
+        found = child(here, part)
+        here = found[0] if found else None
+    last = path[-1] if path else None
+    if isinstance(here, LocatedMapping) and isinstance(last, str) and last in here:
+        return here.key_spans[last]
     return locate(document, path)
 
 
@@ -112,15 +107,14 @@ def _headline(document: LocatedMapping) -> Span:
     return document.value_spans.get("kind", document.span)
 
 
-def _walk(document: LocatedMapping, path: tuple[str | int, ...]) -> int:
+def _written_depth(document: LocatedMapping, path: tuple[str | int, ...]) -> int:
+    """How many steps of `path` are written."""
     here: object = document
     for depth, part in enumerate(path):
-        if isinstance(here, LocatedMapping) and isinstance(part, str) and part in here:
-            here = here[part]
-        elif isinstance(here, LocatedSequence) and isinstance(part, int) and part < len(here):
-            here = here[part]
-        else:
+        found = child(here, part)
+        if found is None:
             return depth
+        here = found[0]
     return len(path)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from compiler.diagnostics.catalogue import NO_ENVIRONMENT
 from compiler.diagnostics.model import Diagnostic, DiagnosticSink
-from compiler.documents import did_you_mean
+from compiler.diagnostics.suggestions import did_you_mean
 from compiler.graph import ResourceGraph
 from compiler.passes.check import check
 from compiler.passes.emit import emit

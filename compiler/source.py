@@ -53,3 +53,12 @@ class LocatedSequence(list["LocatedValue"]):
 
 
 LocatedValue: TypeAlias = Union[LocatedMapping, LocatedSequence, str, int, float, bool, None]
+
+
+def child(value: object, part: str | int) -> tuple[LocatedValue, Span] | None:
+    """The value one step down a tree, with its span; None where nothing is written there."""
+    if isinstance(value, LocatedMapping) and isinstance(part, str) and part in value:
+        return value[part], value.value_spans[part]
+    if isinstance(value, LocatedSequence) and isinstance(part, int) and part < len(value):
+        return value[part], value.item_spans[part]
+    return None

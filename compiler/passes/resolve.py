@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 
 from compiler.diagnostics.catalogue import REFERENCE_CYCLE, UNKNOWN_OVERRIDE, UNKNOWN_REFERENCE
 from compiler.diagnostics.model import Diagnostic, DiagnosticSink, Label
-from compiler.documents import RawDocument, did_you_mean, type_document
+from compiler.diagnostics.suggestions import did_you_mean
+from compiler.documents import RawDocument, type_document
 from compiler.graph import Edge, ResourceGraph, ResourceId, ResourceNode, locate_key, resource_id
 from compiler.passes.parse import ParsedDocument, ParsedProject
 from compiler.source import LocatedMapping, LocatedSequence, LocatedValue, Span
