@@ -1,0 +1,156 @@
+"""What this machine has done to one environment: intent before each step and result after it, in SQLite.
+
+Also holds the plans that were applied, what is deployed, and the processes that were started, so that a killed
+`apply` leaves nothing that the next one does not know of. Every write is one transaction on disk.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from llmops.errors import OperationFailed
+from llmops_spec.digests import Json, digest
+
+JOURNAL_FORMAT = 1
+
+Event = Literal["intent", "done", "failed", "discarded"]
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS events (
+  number INTEGER PRIMARY KEY, at TEXT NOT NULL, plan TEXT NOT NULL, step TEXT NOT NULL,
+  event TEXT NOT NULL, identity TEXT NOT NULL, result TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS plans (digest TEXT PRIMARY KEY, at TEXT NOT NULL, body TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS live (step TEXT PRIMARY KEY, revision TEXT NOT NULL, body TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS processes (pid INTEGER NOT NULL, started REAL NOT NULL, role TEXT NOT NULL);
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    plan: str
+    step: str
+    event: Event
+    identity: str
+    """The step's key, or the revision that it should bring about."""
+    result: str
+    """`done`: digest of the stored manifest, for steps that make artifacts."""
+
+
+class Journal:
+    """One environment's journal. Opened under the environment's lock, or to read."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._db = sqlite3.connect(path, isolation_level=None)
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = FULL")
+            self._migrate()
+        except sqlite3.DatabaseError as error:
+            raise OperationFailed(
+                f"the journal `{path}` cannot be read: {error}",
+                help="restore it; without it nothing proves which results are yours",
+            ) from error
+
+    def _migrate(self) -> None:
+        found = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if found > JOURNAL_FORMAT:
+            raise OperationFailed("the journal was written by a newer llmops", help="install that version or newer")
+        self._db.executescript(_TABLES)
+        self._db.execute(f"PRAGMA user_version = {JOURNAL_FORMAT}")
+
+    def close(self) -> None:
+        self._db.close()
+
+    # --- events
+
+    def write(self, entry: Entry) -> None:
+        self._db.execute(
+            "INSERT INTO events (at, plan, step, event, identity, result) VALUES (?, ?, ?, ?, ?, ?)",
+            (_now(), entry.plan, entry.step, entry.event, entry.identity, entry.result),
+        )
+
+    def entries(self) -> Iterator[Entry]:
+        """Every event, oldest first."""
+        with closing(
+            self._db.execute("SELECT plan, step, event, identity, result FROM events ORDER BY number")
+        ) as rows:
+            for plan, step, event, identity, result in rows:
+                yield Entry(plan=plan, step=step, event=event, identity=identity, result=result)
+
+    def results(self) -> dict[str, str]:
+        """Key of each step that was completed here, to the digest of its stored manifest; discarded ones are gone."""
+        found: dict[str, str] = {}
+        for entry in self.entries():
+            if entry.event == "done" and entry.result:
+                found[entry.identity] = entry.result
+            elif entry.event == "discarded":
+                found.pop(entry.identity, None)
+        return found
+
+    def previous(self) -> dict[str, str]:
+        """Id of each step to the key or revision that it was last completed with."""
+        return {entry.step: entry.identity for entry in self.entries() if entry.event == "done"}
+
+    def state_digest(self, *, without: str = "") -> str:
+        """Digest of everything done so far, less what was done under the plan `without`."""
+        done = [
+            [entry.step, entry.event, entry.identity, entry.result]
+            for entry in self.entries()
+            if entry.event in ("done", "discarded") and entry.plan != without
+        ]
+        return digest(done)
+
+    @property
+    def is_empty(self) -> bool:
+        return self._db.execute("SELECT 1 FROM events LIMIT 1").fetchone() is None
+
+    # --- plans
+
+    def remember_plan(self, plan_digest: str, body: Json) -> None:
+        self._db.execute(
+            "INSERT OR REPLACE INTO plans VALUES (?, ?, ?)", (plan_digest, _now(), json.dumps(body, sort_keys=True))
+        )
+
+    def plans(self) -> list[Json]:
+        """Every plan that was applied, latest first."""
+        rows = self._db.execute("SELECT body FROM plans ORDER BY at DESC, rowid DESC").fetchall()
+        return [json.loads(body) for (body,) in rows]
+
+    # --- what is live
+
+    def set_live(self, step: str, revision: str, body: Mapping[str, Json] | None = None) -> None:
+        self._db.execute(
+            "INSERT OR REPLACE INTO live VALUES (?, ?, ?)", (step, revision, json.dumps(body or {}, sort_keys=True))
+        )
+
+    def live(self) -> dict[str, tuple[str, dict[str, Json]]]:
+        """Id of each acting step to the revision that it brought about, with what it left there."""
+        rows = self._db.execute("SELECT step, revision, body FROM live ORDER BY step").fetchall()
+        return {step: (revision, json.loads(body)) for step, revision, body in rows}
+
+    def forget_live(self, step: str) -> None:
+        self._db.execute("DELETE FROM live WHERE step = ?", (step,))
+
+    # --- processes
+
+    def process_started(self, pid: int, started: float, role: str) -> None:
+        self._db.execute("INSERT INTO processes VALUES (?, ?, ?)", (pid, started, role))
+
+    def process_ended(self, pid: int, started: float) -> None:
+        self._db.execute("DELETE FROM processes WHERE pid = ? AND started = ?", (pid, started))
+
+    def processes(self) -> list[tuple[int, float, str]]:
+        """Process id, start time in seconds since the epoch, and role of each that has not been seen to end."""
+        return self._db.execute("SELECT pid, started, role FROM processes").fetchall()
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds")

@@ -1,0 +1,230 @@
+"""Child processes of the runtime: one-shot tasks and standing servers, each from a payload file.
+
+Children get an environment of a few variables, a private home and a log file. Every one is journaled with its start
+time, so that a killed `apply` leaves none that the next one cannot find and end.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from llmops.apply.journal import Journal
+from llmops.errors import Exit, OperationFailed
+from llmops.io.files import write_atomically
+from llmops_spec.payloads.base import Payload
+from llmops_spec.payloads.results import Progress, TaskResult
+from llmops_spec.payloads.serving import EnginePayload, GatewayPayload, Ready
+
+_STOP_SECONDS = 15.0
+_POLL_SECONDS = 0.05
+_PASSED_ON = ("PATH", "LANG", "LC_ALL", "CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH", "SSL_CERT_FILE")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunningProcess:
+    """A child, known by its id and start time: an id alone may have been given to another process since."""
+
+    pid: int
+    started: float
+    """Seconds since the epoch."""
+
+    def is_alive(self) -> bool:
+        try:
+            found = psutil.Process(self.pid)
+            return found.create_time() == self.started and found.status() != psutil.STATUS_ZOMBIE
+        except psutil.Error:
+            return False
+
+    def stop(self, seconds: float = _STOP_SECONDS) -> None:
+        """End it: SIGTERM, then SIGKILL for what is left after `seconds`."""
+        self.send(signal.SIGTERM)
+        deadline = time.monotonic() + seconds
+        while self.is_alive() and time.monotonic() < deadline:
+            time.sleep(_POLL_SECONDS)
+        self.send(signal.SIGKILL)
+
+    def send(self, number: signal.Signals) -> None:
+        try:
+            if self.is_alive():
+                psutil.Process(self.pid).send_signal(number)
+        except psutil.Error:
+            return
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProcessHost:
+    """Starts children for one environment, below its state folder."""
+
+    folder: Path
+    journal: Journal
+
+    def run_task(
+        self, payload: Payload, name: str, variables: Mapping[str, str], on_progress: Callable[[Progress], None]
+    ) -> TaskResult:
+        """Run a one-shot task to its end.
+
+        Raises:
+            OperationFailed: it ended without a result; the message names its log.
+            KeyboardInterrupt: passed on, after the child has been stopped.
+        """
+        place = self._place(name)
+        child = self._start(payload, name, place, variables, stdout=subprocess.PIPE)
+        running = self._journaled(child, f"task {name}")
+        try:
+            assert child.stdout is not None  # piped above
+            for line in child.stdout:
+                on_progress(Progress.model_validate_json(line))
+            child.wait()
+        finally:
+            self.end(running)
+            child.wait()
+        return _task_result(place / "result.json", child.returncode, name, self.log_path(name))
+
+    def start_server(self, payload: EnginePayload | GatewayPayload, name: str, variables: Mapping[str, str]) -> Server:
+        """Start a standing process; it is not ready yet. It outlives this one."""
+        place = self._place(name)
+        child = self._start(payload, name, place, variables, stdout=subprocess.DEVNULL)
+        return Server(
+            name=name, process=self._journaled(child, f"server {name}"), result=place / "result.json",
+            log=self.log_path(name),
+        )
+
+    def end(self, running: RunningProcess) -> None:
+        """Stop a child, if it still runs, and strike it from the journal."""
+        running.stop()
+        self.journal.process_ended(running.pid, running.started)
+
+    def end_leftovers(self, keep: frozenset[int]) -> list[str]:
+        """Stop the children that a killed run has left, but for the process ids in `keep`. Returns their roles."""
+        ended: list[str] = []
+        for pid, started, role in self.journal.processes():
+            running = RunningProcess(pid=pid, started=started)
+            if pid in keep and running.is_alive():
+                continue
+            if running.is_alive():
+                ended.append(role)
+            self.end(running)
+        return ended
+
+    def log_path(self, name: str) -> Path:
+        return self.folder / "logs" / f"{name.replace('/', '-')}.log"
+
+    def _place(self, name: str) -> Path:
+        """A fresh folder for one child's payload, result, home and temporary files."""
+        place = self.folder / "run" / name.replace("/", "-")
+        shutil.rmtree(place, ignore_errors=True)
+        (place / "tmp").mkdir(parents=True)
+        return place
+
+    def _start(
+        self, payload: Payload, name: str, place: Path, variables: Mapping[str, str], *, stdout: int
+    ) -> subprocess.Popen[bytes]:
+        task = payload.to_json()["task"]
+        write_atomically(place / "payload.json", json.dumps(payload.to_json(), indent=1, sort_keys=True).encode())
+        log = self.log_path(name)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        environment = {key: os.environ[key] for key in _PASSED_ON if key in os.environ}
+        environment |= {"HOME": str(place / "home"), "TMPDIR": str(place / "tmp"), **variables}
+        (place / "home").mkdir()
+        with log.open("wb") as stream:
+            return subprocess.Popen(
+                [
+                    *(sys.executable, "-I", "-m", "llmops_runtime", task),
+                    *("--payload", str(place / "payload.json"), "--result", str(place / "result.json")),
+                ],
+                cwd=place,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=stream,
+                start_new_session=True,  # Ctrl-C is ours to pass on
+            )
+
+    def _journaled(self, child: subprocess.Popen[bytes], role: str) -> RunningProcess:
+        try:
+            started = psutil.Process(child.pid).create_time()
+        except psutil.Error:
+            started = time.time()  # it has ended already; its result says why
+        self.journal.process_started(child.pid, started, role)
+        return RunningProcess(pid=child.pid, started=started)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """A standing process that was started."""
+
+    name: str
+    process: RunningProcess
+    result: Path
+    log: Path
+
+    def wait_ready(self, seconds: float) -> Ready:
+        """Wait until it says that it can take requests.
+
+        Raises:
+            OperationFailed: it gave up, ended or is late; the message carries its own reason.
+        """
+        return self.wait_for(lambda ready: True, seconds)  # noqa: ARG005  # any word from it will do
+
+    def wait_for(self, condition: Callable[[Ready], bool], seconds: float) -> Ready:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            alive = self.process.is_alive()
+            ready = self._ready()
+            if ready is not None and condition(ready):
+                return ready
+            if not alive:
+                raise self._gave_up()
+            time.sleep(_POLL_SECONDS)
+        raise OperationFailed(
+            f"`{self.name}` was not ready after {seconds:g} s",
+            help=f"read its log, {self.log}",
+            exit_code=Exit.STEP_FAILED,
+        )
+
+    def _ready(self) -> Ready | None:
+        try:
+            text = self.result.read_bytes()
+        except FileNotFoundError:
+            return None
+        return Ready.model_validate_json(text) if b'"port"' in text else None
+
+    def _gave_up(self) -> OperationFailed:
+        try:
+            failure = TaskResult.model_validate_json(self.result.read_bytes()).failure
+        except (OSError, ValueError):
+            failure = None
+        if failure is None:
+            said, advice = f"`{self.name}` ended before it was ready", f"read its log, {self.log}"
+        else:
+            said, advice = failure.message, failure.help or f"its log is {self.log}"
+        return OperationFailed(said, help=advice, exit_code=Exit.STEP_FAILED)
+
+
+def _task_result(path: Path, returncode: int, name: str, log: Path) -> TaskResult:
+    try:
+        result = TaskResult.model_validate_json(path.read_bytes())
+    except (OSError, ValueError) as error:
+        how = f"signal {-returncode}" if returncode < 0 else f"exit code {returncode}"
+        raise OperationFailed(
+            f"{name} ended with {how} and no result",
+            help=f"read its log, {log}; the same command goes on from here",
+            exit_code=Exit.STEP_FAILED,
+        ) from error
+    if result.failure is not None:
+        raise OperationFailed(
+            f"{name}: {result.failure.message}", help=result.failure.help or f"its log is {log}",
+            exit_code=Exit.STEP_FAILED,
+        )
+    return result
