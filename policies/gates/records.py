@@ -183,10 +183,12 @@ def _validated(model: type[_Model], value: dict[str, object], number: int) -> _M
 
 def _json_object(line: bytes | str, number: int) -> dict[str, object]:
     try:
-        text = line.decode("utf-8") if isinstance(line, bytes) else line
+        text = (line if isinstance(line, bytes) else line.encode("utf-8")).decode("utf-8")
         value: object = json.loads(text, object_pairs_hook=_distinct_keys, parse_constant=_no_constant)
-    except UnicodeDecodeError as error:
-        raise RecordInvalid(f"line {number}: not UTF-8") from error
+        if "\\u" in text:  # an escape may spell half a character, which no digest can be made of
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeError as error:
+        raise RecordInvalid(f"line {number}: not UTF-8, or an escape that is no character") from error
     except RecursionError as error:
         raise RecordInvalid(f"line {number}: nested too deeply") from error
     except ValueError as error:

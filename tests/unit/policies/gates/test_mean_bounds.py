@@ -98,9 +98,7 @@ def test_near_constant_scores_do_not_take_t_since_they_may_hide_rare_failures() 
 
 def test_few_huge_clusters_count_as_few() -> None:
     even = sample_of([(str(n % 80), n % 2 * 1.0) for n in range(800)], low=0.0, high=1.0, two_valued=True)
-    uneven = sample_of(
-        [(str(min(n, 79)), n // 3 % 2 * 1.0) for n in range(800)], low=0.0, high=1.0, two_valued=True
-    )
+    uneven = sample_of([(str(min(n, 79)), n // 3 % 2 * 1.0) for n in range(800)], low=0.0, high=1.0, two_valued=True)
     assert even.units == uneven.units == 80
     assert uneven.effective_units < 2 < 79 < even.effective_units
     assert choose_method(uneven, 0.05) is Method.BETTING
