@@ -26,6 +26,7 @@ from compiler.ports import Reader
 from compiler.source import Span
 from llmops_spec.dataset import Dataset
 from llmops_spec.evaluation import Evaluation
+from llmops_spec.gate import Gate
 from llmops_spec.model import Model
 from llmops_spec.training import Training
 
@@ -105,6 +106,13 @@ def _named_splits(graph: ResourceGraph) -> Iterator[tuple[str, str, Span]]:
         if model.spec.from_.scratch is not None:
             tokenizer = model.spec.from_.scratch.tokenizer
             yield tokenizer.dataset, tokenizer.split, node.span("spec", "from", "scratch", "tokenizer", "split")
+    for node, gate in graph.of(Gate):
+        evaluation = graph.get(Evaluation, gate.spec.evaluation)
+        for index, criterion in enumerate(gate.spec.criteria):
+            if evaluation is not None and criterion.baseline is not None and criterion.baseline.constant is not None:
+                key = "nonInferiorTo" if criterion.non_inferior_to else "betterThan"
+                place = node.span("spec", "criteria", index, key, "constant")
+                yield evaluation.spec.dataset, "train", place  # where the commonest answer is counted
 
 
 def clusters_are_counted(graph: ResourceGraph) -> Iterator[Diagnostic]:

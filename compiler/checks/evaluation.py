@@ -53,11 +53,14 @@ def metrics_have_a_reference(graph: ResourceGraph) -> Iterator[Diagnostic]:
         dataset, rows = graph.get(Dataset, evaluation.spec.dataset), graph.node(Dataset, evaluation.spec.dataset)
         if dataset is None or rows is None or dataset.spec.target_column is not None:
             continue
-        for index, metric in enumerate(evaluation.spec.metrics):
-            if metric.name not in WITHOUT_REFERENCE:
+        comparing = [one.name not in WITHOUT_REFERENCE for one in evaluation.spec.metrics]
+        for index, compares in enumerate(comparing):
+            # Where no metric compares, the record still names a reference for each item, so the first one is reported.
+            if compares or (index == 0 and not any(comparing)):
                 yield METRIC_WITHOUT_TARGET.at(
                     node.span("spec", "metrics", index, "name"),
-                    f"`{metric.name}` compares answers with a reference, and dataset `{rows.name}` has none",
+                    f"evaluation `{node.name}` needs a reference for each item, and dataset `{rows.name}` has none",
+                    label="compared with a reference" if compares else "",
                     related=[Label(span=rows.key_span("spec", "columns"), text="its columns")],
                     help=f"add `targetColumn: …` to dataset `{rows.name}`",
                 )

@@ -135,8 +135,11 @@ def _configuration_note(names: list[str], *, adapter: bool) -> str:
 def used_models_are_trained(graph: ResourceGraph) -> Iterator[Diagnostic]:
     for use in prompt_uses(graph):
         model, node = graph.get(Model, use.model), graph.node(Model, use.model)
-        if model is None or node is None or model.spec.from_.scratch is None or use.model_key != "model":
+        if model is None or node is None or model.spec.from_.scratch is None:
             continue
+        training = graph.get(Training, use.node.name) if use.node.kind == Training.KIND else None
+        if training is not None and training.spec.method != "lora":
+            continue  # a training in full is how random weights become something
         yield UNTRAINED_MODEL.at(
             use.model_span(),
             f"{use.described} names model `{node.name}`, which is random weights",

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from compiler.graph import ResourceGraph, ResourceNode
 from compiler.source import Span
 from llmops_spec.evaluation import Evaluation
+from llmops_spec.gate import Gate
 from llmops_spec.service import Service
 from llmops_spec.training import Training
 
@@ -20,10 +21,10 @@ class PromptUse:
     node: ResourceNode
     prompt: str
     model: str
-    """A service's or a subject's model, a training's base."""
+    """A service's, a subject's or a baseline's model, a training's base."""
     dataset: str | None
     """Whose rows fill the variables; None for a service, which callers fill."""
-    path: tuple[str, ...]
+    path: tuple[str | int, ...]
     """Of the part that names prompt and model."""
     model_key: str = "model"
 
@@ -49,6 +50,7 @@ def prompt_uses(graph: ResourceGraph) -> Iterator[PromptUse]:
             dataset=evaluation.spec.dataset,
             path=("spec", "subject"),
         )
+    yield from _baselines(graph)
     for node, service in graph.of(Service):
         yield PromptUse(node=node, prompt=service.spec.prompt, model=service.spec.model, dataset=None, path=("spec",))
     for node, training in graph.of(Training):
@@ -61,3 +63,18 @@ def prompt_uses(graph: ResourceGraph) -> Iterator[PromptUse]:
                 path=("spec",),
                 model_key="base",
             )
+
+
+def _baselines(graph: ResourceGraph) -> Iterator[PromptUse]:
+    """Models that gates compare with: evaluated with the prompt and the rows of the subject."""
+    for node, gate in graph.of(Gate):
+        evaluation = graph.get(Evaluation, gate.spec.evaluation)
+        for index, criterion in enumerate(gate.spec.criteria):
+            if evaluation is not None and criterion.baseline is not None and criterion.baseline.model is not None:
+                yield PromptUse(
+                    node=node,
+                    prompt=evaluation.spec.subject.prompt,
+                    model=criterion.baseline.model,
+                    dataset=evaluation.spec.dataset,
+                    path=("spec", "criteria", index, "nonInferiorTo" if criterion.non_inferior_to else "betterThan"),
+                )

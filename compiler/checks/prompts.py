@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from compiler.checks.prompt_uses import PromptUse, prompt_uses
+from compiler.checks.prompt_uses import prompt_uses
 from compiler.checks.question import FileCheck, GraphCheck
 from compiler.checks.template_places import place_of_line, place_of_variable
 from compiler.diagnostics.catalogue import (
@@ -93,11 +93,11 @@ def rows_fill_the_variables(graph: ResourceGraph) -> Iterator[Diagnostic]:
         if prompt is None or prompt_node is None or dataset is None or dataset_node is None:
             continue
         for name, variable in prompt.spec.variables.items():
-            yield from _unfilled(use, name, variable, prompt_node, dataset, dataset_node)
+            yield from _unfilled(name, variable, prompt_node, dataset, dataset_node)
 
 
 def _unfilled(
-    use: PromptUse, name: str, variable: Variable, prompt: ResourceNode, dataset: Dataset, rows: ResourceNode
+    name: str, variable: Variable, prompt: ResourceNode, dataset: Dataset, rows: ResourceNode
 ) -> Iterator[Diagnostic]:
     """What is wrong with one variable and the column that should fill it. At the variable, since many may use it."""
     column = dataset.spec.columns.get(name)
@@ -124,7 +124,7 @@ def _unfilled(
             f"variable `{name}` is of type {variable.type}, and column `{name}` of dataset `{rows.name}` is"
             f" of type {column.type}",
             related=[Label(span=rows.span("spec", "columns", name, "type"), text="the column")],
-            note=f"{use.described} fills the one from the other",
+            note="rows of that dataset fill the prompt in training and evaluation",
             help=f"declare `type: {column.type}` for the variable, or change the column",
         )
 
