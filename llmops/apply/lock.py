@@ -7,7 +7,7 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +18,7 @@ _POLL_SECONDS = 0.2
 
 
 @contextmanager
-def exclusive(path: Path, *, timeout_seconds: float = 0.0) -> Iterator[None]:
+def exclusive(path: Path, *, timeout_seconds: float = 0.0) -> Generator[None]:
     """Hold the lock at `path` while the block runs.
 
     The operating system drops the lock when the holder dies, however it dies, so none is ever stale.

@@ -96,7 +96,9 @@ class ProcessHost:
         place = self._place(name)
         child = self._start(payload, name, place, variables, stdout=subprocess.DEVNULL)
         return Server(
-            name=name, process=self._journaled(child, f"server {name}"), result=place / "result.json",
+            name=name,
+            process=self._journaled(child, f"server {name}"),
+            result=place / "result.json",
             log=self.log_path(name),
         )
 
@@ -224,7 +226,8 @@ def _task_result(path: Path, returncode: int, name: str, log: Path) -> TaskResul
         ) from error
     if result.failure is not None:
         raise OperationFailed(
-            f"{name}: {result.failure.message}", help=result.failure.help or f"its log is {log}",
+            f"{name}: {result.failure.message}",
+            help=result.failure.help or f"its log is {log}",
             exit_code=Exit.STEP_FAILED,
         )
     return result

@@ -10,7 +10,7 @@ import json
 import signal
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -66,7 +66,7 @@ class PairHost:
     store_url: str
 
     @contextmanager
-    def candidate(self, engine: EnginePayload, gateway: GatewayPayload, name: str) -> Iterator[str]:
+    def candidate(self, engine: EnginePayload, gateway: GatewayPayload, name: str) -> Generator[str]:
         """An unpublished pair for as long as the block runs. Yields the gateway's address."""
         with self._pair(engine, gateway, name, public=None) as pair:
             try:
@@ -115,7 +115,7 @@ class PairHost:
     @contextmanager
     def _pair(
         self, engine: EnginePayload, gateway: GatewayPayload, name: str, public: int | None
-    ) -> Iterator[_StartedPair]:
+    ) -> Generator[_StartedPair]:
         """A healthy pair; if the block raises, or the pair does not come up, it is stopped."""
         started: list[Server] = []
         try:

@@ -39,7 +39,10 @@ def table(rows: Sequence[Sequence[str]], *, heads: Sequence[str] = ()) -> str:
     if not lines:
         return ""
     widths = [max(_width(line[column]) for line in lines) for column in range(len(lines[0]))]
-    drawn = ["  ".join(cell + " " * (width - _width(cell)) for cell, width in zip(line, widths, strict=True)) for line in lines]
+    drawn = [
+        "  ".join(cell + " " * (width - _width(cell)) for cell, width in zip(line, widths, strict=True))
+        for line in lines
+    ]
     return "\n".join(line.rstrip() for line in drawn)
 
 

@@ -1,0 +1,286 @@
+"""Carry out a plan: each step that has to run, in order, with intent and result in the journal.
+
+Can be killed at any point and run again: a step that makes an artifact is looked up in the store first, a step that
+acts is compared with what is live.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+from compiler.passes.diff import identity
+from compiler.plan import (
+    Action,
+    ActingStep,
+    ArtifactStep,
+    CheckData,
+    Decide,
+    Evaluate,
+    Fetch,
+    Plan,
+    PlannedStep,
+    Provision,
+    Record,
+    RollOut,
+    Step,
+    Train,
+    TransformData,
+    Verify,
+    step_id,
+)
+from llmops.apply.integrity import tampered
+from llmops.apply.journal import Entry, Event
+from llmops.apply.progress import Display
+from llmops.apply.servers import LivePair
+from llmops.apply.site import Site
+from llmops.errors import Exit, OperationFailed
+from llmops_spec.payloads.base import Payload
+from llmops_spec.payloads.results import Progress, TaskResult
+from llmops_spec.payloads.serving import EnginePayload, GatewayPayload
+from llmops_spec.store import Manifest, StoreCorrupt, load_manifest, publish
+from policies.gates.results import GateVerdict
+
+StepState = Literal["done", "cached", "in-place", "failed", "not-run"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepOutcome:
+    step: Step
+    state: StepState
+    seconds: float = 0.0
+    notes: Mapping[str, str | int | float] = field(default_factory=dict[str, str | int | float])
+
+
+@dataclass(kw_only=True)
+class RunOutcome:
+    """What became of a plan."""
+
+    steps: list[StepOutcome] = field(default_factory=list[StepOutcome])
+    verdicts: dict[str, GateVerdict] = field(default_factory=dict[str, GateVerdict])
+    """By gate."""
+    failure: OperationFailed | None = None
+    """Why it stopped early, where it did."""
+
+    @property
+    def exit_code(self) -> Exit:
+        return self.failure.exit_code if self.failure is not None else Exit.CLEAN
+
+
+class Workers(Protocol):
+    """What runs outside this process."""
+
+    def run_task(
+        self, payload: Payload, name: str, variables: Mapping[str, str], on_progress: Callable[[Progress], None]
+    ) -> TaskResult: ...
+
+    def evaluate(
+        self, step: Evaluate, variables: Mapping[str, str], on_progress: Callable[[Progress], None]
+    ) -> TaskResult: ...
+
+    def roll_out(self, step: RollOut, old: LivePair | None) -> LivePair: ...
+
+    def stop(self, pair: LivePair) -> None: ...
+
+    def ask(self, url: str, service: str, variables: Mapping[str, str], seconds: float) -> str: ...
+
+
+class Judge(Protocol):
+    """Decides gates and vouches for decisions."""
+
+    def decide(self, step: Decide, outputs: Path) -> GateVerdict:
+        """Decide from the stored records and write verdict and signed evidence to `outputs`."""
+        ...
+
+    def vouch(self, step: Decide) -> GateVerdict:
+        """The stored decision, with its evidence verified and its verdict recomputed.
+
+        Raises:
+            OperationFailed: with exit code 7.
+        """
+        ...
+
+
+@dataclass(kw_only=True)
+class Executor:
+    site: Site
+    workers: Workers
+    judge: Judge
+    display: Display
+
+    def run(self, plan: Plan, *, acting: bool = True) -> RunOutcome:
+        """Carry out a plan, or with `acting` off only what its gates depend on.
+
+        A blocked gate, or a step that fails, ends the run; what was done stays done.
+        """
+        outcome = RunOutcome()
+        chosen = [one for one in plan.steps if acting or isinstance(one.step, ArtifactStep)]
+        plan_digest = plan.digest()
+        self.site.journal.remember_plan(plan_digest, plan.model_dump(by_alias=True, mode="json"))
+        try:
+            self._vouch_for_cached(chosen, outcome)
+            for number, one in enumerate(chosen, start=1):
+                if isinstance(one.step, ActingStep):
+                    self._refuse_blocked(outcome)
+                outcome.steps.append(self._step(one, number, len(chosen), plan_digest, outcome))
+            self._refuse_blocked(outcome)
+            if acting:
+                self._remove(plan)
+        except OperationFailed as error:
+            outcome.failure = error
+            self._note_the_rest(chosen, outcome)
+        return outcome
+
+    def _vouch_for_cached(self, chosen: list[PlannedStep], outcome: RunOutcome) -> None:
+        """Before anything runs: decisions that would be built on are verified, so a forgery costs nothing."""
+        for one in chosen:
+            if isinstance(one.step, Decide) and one.action is not Action.RUN:
+                outcome.verdicts[one.step.name] = self.judge.vouch(one.step)
+
+    def _refuse_blocked(self, outcome: RunOutcome) -> None:
+        """A release needs every one of its gates."""
+        blocked = {gate: verdict for gate, verdict in outcome.verdicts.items() if verdict.blocks}
+        if not blocked:
+            return
+        failed = [gate for gate, verdict in blocked.items() if verdict.verdict == "fail"]
+        code = Exit.GATE_FAILED if failed else Exit.GATE_INCONCLUSIVE
+        words = ", ".join(f"`{gate}`" for gate in failed or blocked)
+        what = "failed" if failed else "could not be decided"
+        raise OperationFailed(
+            f"gate {words} {what}; nothing was rolled out",
+            help="the table says which criterion, and the report why",
+            exit_code=code,
+        )
+
+    def _step(
+        self, planned: PlannedStep, number: int, total: int, plan_digest: str, outcome: RunOutcome
+    ) -> StepOutcome:
+        step = planned.step
+        if planned.action is not Action.RUN:
+            return StepOutcome(step=step, state="cached" if planned.action is Action.CACHED else "in-place")
+        name = step_id(step)
+        self.display.begin(name, number, total)
+        began = time.monotonic()
+        self._journal(plan_digest, step, "intent")
+        try:
+            result, notes = self._carry_out(step, outcome)
+        except OperationFailed:
+            self._journal(plan_digest, step, "failed")
+            self.display.end(name, "failed", time.monotonic() - began)
+            outcome.steps.append(StepOutcome(step=step, state="failed", seconds=time.monotonic() - began))
+            raise
+        self._journal(plan_digest, step, "done", result)
+        seconds = time.monotonic() - began
+        self.display.end(name, "done", seconds)
+        return StepOutcome(step=step, state="done", seconds=seconds, notes=notes)
+
+    def _journal(self, plan_digest: str, step: Step, event: Event, result: str = "") -> None:
+        self.site.journal.write(
+            Entry(plan=plan_digest, step=step_id(step), event=event, identity=identity(step), result=result)
+        )
+
+    def _carry_out(self, step: Step, outcome: RunOutcome) -> tuple[str, Mapping[str, str | int | float]]:
+        """Do one step. Returns the digest of its stored manifest, where it has one, and figures for people."""
+        match step:
+            case Fetch():
+                return self._published(step, lambda folder: self._fetch(step, folder)).digest(), {}
+            case Decide():
+                manifest = self._published(step, lambda folder: self._decide(step, folder, outcome))
+                outcome.verdicts[step.name] = self.judge.vouch(step)  # what the store holds, and no other
+                return manifest.digest(), {}
+            case CheckData() | TransformData() | Train():
+                variables = self.site.task_variables(step.name)
+                return self._made(
+                    step, self.workers.run_task(step.payload, step_id(step), variables, self.display.update)
+                )
+            case Evaluate():
+                variables = self.site.task_variables(step.name)
+                return self._made(step, self.workers.evaluate(step, variables, self.display.update))
+            case Provision():
+                (self.site.folder / "logs").mkdir(parents=True, exist_ok=True)
+            case RollOut():
+                pair = self.workers.roll_out(step, self.site.live_pairs().get(step.name))
+                self.site.journal.set_live(step_id(step), step.revision, pair.model_dump(mode="json", by_alias=True))
+                return "", {"url": pair.url}
+            case Verify():
+                notes = self._verify(step)
+                self.site.journal.set_live(step_id(step), step.revision)
+                return "", notes
+            case Record():
+                pass
+        self.site.journal.set_live(step_id(step), step.revision)
+        return "", {}
+
+    def _made(self, step: ArtifactStep, result: TaskResult) -> tuple[str, Mapping[str, str | int | float]]:
+        """What a task published, as the store holds it."""
+        try:
+            manifest = load_manifest(self.site.store, step.key)
+        except StoreCorrupt as error:
+            raise tampered(step, str(error)) from error
+        if manifest is None:
+            raise OperationFailed(f"{step_id(step)} ended without a stored result", exit_code=Exit.STEP_FAILED)
+        return manifest.digest(), result.notes
+
+    def _published(self, step: ArtifactStep, write: Callable[[Path], None]) -> Manifest:
+        """Make a step's outputs in this process and store them."""
+        self.site.folder.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix="outputs-", dir=self.site.folder))
+        try:
+            write(folder)
+            return publish(self.site.store, step.key, folder)
+        except StoreCorrupt as error:
+            raise tampered(step, str(error)) from error
+        except OSError as error:
+            raise OperationFailed(
+                f"{step_id(step)}: {error.strerror or error}",
+                help="nothing was stored; the same command goes on",
+                exit_code=Exit.STEP_FAILED,
+            ) from error
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _fetch(self, step: Fetch, folder: Path) -> None:
+        from llmops_spec.digests import digest_bytes
+
+        for output, source in step.files.items():
+            data = self.site.workspace.files.read(source.path)
+            if digest_bytes(data) != source.digest:
+                raise OperationFailed(
+                    f"`{source.path}` changed while the plan ran",
+                    help="run the same command again",
+                    exit_code=Exit.TAMPERED,
+                )
+            target = folder / output
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(data)
+
+    def _decide(self, step: Decide, folder: Path, outcome: RunOutcome) -> None:
+        outcome.verdicts[step.name] = self.judge.decide(step, folder)
+
+    def _verify(self, step: Verify) -> Mapping[str, str | int | float]:
+        pair = self.site.live_pairs().get(step.name)
+        if pair is None:
+            raise OperationFailed(f"service `{step.name}` is not running", exit_code=Exit.STEP_FAILED)
+        began = time.monotonic()
+        answer = self.workers.ask(pair.url, step.name, step.variables, 30.0)
+        return {"answer": answer, "seconds": round(time.monotonic() - began, 3)}
+
+    def _remove(self, plan: Plan) -> None:
+        """Stop services that the spec no longer has."""
+        pairs = self.site.live_pairs()
+        for name in plan.removals:
+            self.workers.stop(pairs[name])
+            for kind in ("provision", "roll-out", "verify"):
+                self.site.journal.forget_live(f"{kind}/{name}")
+
+    def _note_the_rest(self, chosen: list[PlannedStep], outcome: RunOutcome) -> None:
+        known = {step_id(one.step) for one in outcome.steps}
+        for one in chosen:
+            if step_id(one.step) not in known:
+                state: StepState = "not-run" if one.action is Action.RUN else "cached"
+                outcome.steps.append(StepOutcome(step=one.step, state=state))

@@ -1,0 +1,145 @@
+"""From a sound compilation and what is there to a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from compiler.passes.diff import Observed, diff
+from compiler.pipeline import Compilation, CompiledEnvironment
+from compiler.plan import PLAN_FORMAT, Action, Basis, Decide, Plan, PolicyFinding, RollOut, Step, step_id
+from llmops.apply.site import Site
+from llmops.errors import Exit, OperationFailed
+from llmops_spec.digests import canonical, digest
+from llmops_spec.store import load_manifest
+
+
+def make_plan(site: Site, compilation: Compilation, *, under: str = "") -> Plan:
+    """The plan of a sound environment as things are now.
+
+    `under` is the digest of a plan whose own progress does not count as movement.
+    """
+    compiled = compilation.environments[site.environment]
+    assert compiled.lowered is not None  # callers ask only after `Compilation.sound`
+    steps = compiled.lowered.steps
+    observed = observe(site, steps)
+    return Plan(
+        project=compiled.graph.project.metadata.name,
+        environment=site.environment,
+        target=compiled.backend.target,
+        steps=diff(steps, observed),
+        removals=_removals(site, steps),
+        policies=_policy_findings(compilation, compiled),
+        notes=list(compiled.lowered.notes),
+        basis=_basis(site, compilation, steps, under),
+    )
+
+
+def observe(site: Site, steps: Sequence[Step]) -> Observed:
+    """What the store has and what is live and healthy."""
+    keys = {step.key for step in steps if hasattr(step, "key")}  # pyright: ignore[reportAttributeAccessIssue]
+    stored = frozenset(key for key in keys if load_manifest(site.store, key) is not None)
+    dead = {f"roll-out/{name}" for name, pair in site.live_pairs().items() if not pair.is_healthy()}
+    live = {step: revision for step, (revision, _) in site.journal.live().items() if step not in dead}
+    return Observed(stored=stored, live=live, previous=site.journal.previous())
+
+
+def _removals(site: Site, steps: Sequence[Step]) -> list[str]:
+    wanted = {step.name for step in steps if isinstance(step, RollOut)}
+    return sorted(name for name in site.live_pairs() if name not in wanted)
+
+
+def _policy_findings(compilation: Compilation, compiled: CompiledEnvironment) -> list[PolicyFinding]:
+    return [
+        PolicyFinding(
+            rule=one.rule,
+            resource=one.resource,
+            message=one.message,
+            place=str(one.span),
+            blocks=one.severity == "error",
+        )
+        for one in compilation.denials
+        if not one.environments or compiled.name in one.environments
+    ]
+
+
+def _basis(site: Site, compilation: Compilation, steps: Sequence[Step], under: str) -> Basis:
+    facts = [step.model_dump(by_alias=True, mode="json") for step in steps]
+    decisions = {step.key: site.journal.results().get(step.key, "") for step in steps if isinstance(step, Decide)}
+    done_under = {entry.identity for entry in site.journal.entries() if entry.plan == under} if under else set[str]()
+    return Basis(
+        spec=digest(facts),
+        policies=digest([[one.rule, one.resource, one.message] for one in compilation.denials]),
+        state=site.journal.state_digest(without=under),
+        evidence=digest({key: "" if key in done_under else found for key, found in decisions.items()}),
+    )
+
+
+def write_plan(path: Path, plan: Plan) -> None:
+    """Save a plan as canonical JSON with its digest, to be applied later as it was reviewed."""
+    from llmops.io.files import write_atomically
+
+    body = plan.model_dump(by_alias=True, mode="json")
+    write_atomically(path, canonical({"plan": body, "digest": plan.digest(), "bytes": digest(body)}) + b"\n")
+
+
+def read_plan(path: Path) -> Plan:
+    """A saved plan, exactly as it was written.
+
+    Raises:
+        OperationFailed: it cannot be read, is of a newer version, or was edited.
+    """
+    import json
+
+    try:
+        saved = json.loads(path.read_bytes())
+        body = saved["plan"]
+        if body["formatVersion"] > PLAN_FORMAT:
+            raise OperationFailed(f"`{path}` was written by a newer llmops", help="install that version or newer")
+        plan = Plan.model_validate_json(canonical(body))
+        edited = saved["bytes"] != digest(body) or saved["digest"] != plan.digest()
+    except OSError as error:
+        raise OperationFailed(f"the plan `{path}` cannot be read: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError, ValidationError) as error:
+        raise OperationFailed(
+            f"`{path}` is not a saved plan", help="make one with `llmops plan --out`", exit_code=Exit.TAMPERED
+        ) from error
+    if edited:
+        raise OperationFailed(
+            f"the plan `{path}` was edited after it was made",
+            help="plan again, and review that plan",
+            exit_code=Exit.TAMPERED,
+        )
+    return plan
+
+
+def refuse_moved(saved: Plan, now: Plan) -> None:
+    """Refuse a saved plan when what it was made from has moved.
+
+    Raises:
+        OperationFailed: names what moved.
+    """
+    moved = [name for name in Basis.model_fields if getattr(saved.basis, name) != getattr(now.basis, name)]
+    if saved.environment != now.environment or saved.project != now.project:
+        moved.append("environment")
+    if not moved and saved.digest() == now.digest():
+        return
+    raise OperationFailed(
+        f"the saved plan no longer fits: {', '.join(_MOVED.get(one, one) for one in moved) or 'its steps'} moved since",
+        help=f"plan again with `llmops plan --env {saved.environment} --out …`, and review that plan",
+        exit_code=Exit.TAMPERED,
+    )
+
+
+_MOVED = {
+    "spec": "the spec or a file that it names",
+    "policies": "the policy findings",
+    "state": "what is deployed",
+    "evidence": "the evidence",
+}
+
+
+def changed_steps(plan: Plan) -> list[str]:
+    return [step_id(one.step) for one in plan.steps if one.action is Action.RUN]

@@ -1,0 +1,82 @@
+"""One environment on this machine: its state folder, its store, its journal."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from compiler.pipeline import CompiledEnvironment
+from llmops.apply.journal import Journal
+from llmops.apply.servers import LivePair
+from llmops.errors import OperationFailed
+from llmops.workspace import Workspace
+from llmops_runtime.stores import open_store
+from llmops_spec.environment import EnvironmentSpec
+from llmops_spec.payloads import process
+from llmops_spec.store import Store
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    workspace: Workspace
+    environment: str
+    spec: EnvironmentSpec
+    folder: Path
+    store: Store
+    store_url: str
+    journal: Journal
+
+    def task_variables(self, run_name: str) -> dict[str, str]:
+        """Where a task finds the store and the tracking server. None of these can change a result."""
+        variables = {process.STORE: self.store_url}
+        if self.spec.tracking is not None:
+            mlflow = self.spec.tracking.mlflow
+            variables |= {
+                process.TRACKING_URI: mlflow.uri or f"sqlite:///{self.folder / 'mlflow.db'}",
+                process.TRACKING_EXPERIMENT: mlflow.experiment,
+                process.RUN_NAME: run_name,
+            }
+        return variables
+
+    def live_pairs(self) -> dict[str, LivePair]:
+        """The pairs that were rolled out here and not removed since, by service; alive or not."""
+        pairs = [LivePair.model_validate(body) for step, (_, body) in self.journal.live().items() if _is_roll_out(step)]
+        return {pair.service: pair for pair in pairs}
+
+
+def _is_roll_out(step: str) -> bool:
+    return step.startswith("roll-out/")
+
+
+@contextmanager
+def open_site(workspace: Workspace, compiled: CompiledEnvironment) -> Generator[Site]:
+    """The site of a `local` environment, for as long as the block runs.
+
+    Raises:
+        OperationFailed: another target; or the journal or the store cannot be opened.
+    """
+    spec = compiled.graph.environment.spec
+    if spec.target.local is None:
+        raise OperationFailed(
+            f"environment `{compiled.name}` has another target than `local`, and this version applies to that one only",
+            help=f"`llmops compile --env {compiled.name}` writes what its cluster needs",
+        )
+    assert spec.store.file is not None  # the local target refuses any other
+    folder = workspace.state_folder(compiled.name)
+    store_url = "file:" + quote(str((workspace.root / Path(spec.store.file.path).expanduser()).resolve()))
+    journal = Journal(folder / "journal.db")
+    try:
+        yield Site(
+            workspace=workspace,
+            environment=compiled.name,
+            spec=spec,
+            folder=folder,
+            store=open_store(store_url),
+            store_url=store_url,
+            journal=journal,
+        )
+    finally:
+        journal.close()

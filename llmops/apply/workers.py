@@ -1,0 +1,57 @@
+"""The workers of a desk: tasks and server pairs as child processes. Implements `executor.Workers`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from compiler.plan import Evaluate, RollOut, step_id
+from llmops.apply.processes import ProcessHost
+from llmops.apply.servers import LivePair, PairHost, ask
+from llmops.apply.site import Site
+from llmops_spec.payloads import process
+from llmops_spec.payloads.base import Payload
+from llmops_spec.payloads.results import Progress, TaskResult
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalWorkers:
+    processes: ProcessHost
+    pairs: PairHost
+
+    @classmethod
+    def of(cls, site: Site) -> LocalWorkers:
+        processes = ProcessHost(folder=site.folder, journal=site.journal)
+        return cls(processes=processes, pairs=PairHost(processes=processes, store_url=site.store_url))
+
+    def end_leftovers(self, live: Mapping[str, LivePair]) -> list[str]:
+        """End what a killed run has left; what serves is kept."""
+        keep = frozenset(pid for pair in live.values() for pid in (pair.engine_pid, pair.gateway_pid))
+        return self.processes.end_leftovers(keep)
+
+    def run_task(
+        self, payload: Payload, name: str, variables: Mapping[str, str], on_progress: Callable[[Progress], None]
+    ) -> TaskResult:
+        return self.processes.run_task(payload, name, variables, on_progress)
+
+    def evaluate(
+        self, step: Evaluate, variables: Mapping[str, str], on_progress: Callable[[Progress], None]
+    ) -> TaskResult:
+        """Start the candidate pair, measure through its gateway, and stop it again."""
+        name = step_id(step)
+        engine, gateway = step.payload.engine, step.payload.gateway
+        if engine is None or gateway is None:  # a constant answers
+            return self.run_task(step.payload, name, variables, on_progress)
+        on_progress(Progress(phase="starting the candidate", done=0, total=1, unit="servers"))
+        with self.pairs.candidate(engine, gateway, step.name.replace("@", "-")) as url:
+            return self.run_task(step.payload, name, {**variables, process.GATEWAY_URL: url}, on_progress)
+
+    def roll_out(self, step: RollOut, old: LivePair | None) -> LivePair:
+        assert step.port is not None  # the local target gives every service one
+        return self.pairs.roll_out(step.engine, step.gateway, step.port, step.revision, old)
+
+    def stop(self, pair: LivePair) -> None:
+        self.pairs.stop(pair)
+
+    def ask(self, url: str, service: str, variables: Mapping[str, str], seconds: float) -> str:
+        return ask(url, service, variables, seconds)
