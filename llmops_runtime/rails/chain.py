@@ -103,17 +103,24 @@ class Chain:
     async def _judge(self, one: ReadyRail, text: str) -> Judgement:
         timeout_seconds = one.rail.timeout_milliseconds / 1000
         if not one.validator.quick(text):
-            return await self.threads.run(lambda: one.validator.judge(text), timeout_seconds)
+            return _sound(await self.threads.run(lambda: one.validator.judge(text), timeout_seconds))
         started = time.perf_counter()
         judgement = one.validator.judge(text)
         if time.perf_counter() - started > timeout_seconds:
             raise TimeoutError
-        return judgement
+        return _sound(judgement)
 
     def _erred(self, one: ReadyRail, error: Exception, seconds: float) -> Event:
         why = "was late" if isinstance(error, TimeoutError) else f"raised {type(error).__name__}"
         self.log(f"guardrail {one.name} {why}; it is {one.rail.on_error}")
         return Event(rail=one.name, outcome="skipped" if one.rail.on_error == "open" else "failed", seconds=seconds)
+
+
+def _sound(judgement: object) -> Judgement:
+    """A validator that answers anything else has not judged."""
+    if isinstance(judgement, Passed | Caught):
+        return judgement
+    raise TypeError(f"a judgement is expected, not {type(judgement).__name__}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,7 +170,7 @@ async def prove(rails: ServiceRails) -> None:
 
 async def _prove(threads: RailThreads, one: ReadyRail, text: str, wanted: str) -> None:
     try:
-        judgement = await threads.run(lambda: one.validator.judge(text), _PROOF_SECONDS)
+        judgement = _sound(await threads.run(lambda: one.validator.judge(text), _PROOF_SECONDS))
     except Exception as error:  # plug-in boundary
         raise TaskFailed(
             "bad-data", f"the guardrail {one.name} did not {wanted}: it raised {type(error).__name__}: {error}"
