@@ -16,7 +16,7 @@ from typing import Final, TypeAlias, Union
 
 from llmops_spec.digests import Json
 
-_PLAIN: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]*(?:[./:-][A-Za-z0-9_-]+)*")
+_PLAIN: Final = re.compile(r"/?[A-Za-z][A-Za-z0-9_-]*(?:[./:-][A-Za-z0-9_-]+)*")
 _WORDS: Final = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n"})
 """Plain words that some version of YAML takes for something else than text."""
 _HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})

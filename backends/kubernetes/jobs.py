@@ -48,6 +48,8 @@ GATEWAY: Final = ComputeResources(cpu="1", memory="2Gi")
 _TRAIN_MEMORY: Final = "8Gi"
 
 _DAY_SECONDS: Final = 86_400
+"""How long a finished Job is kept to be looked at, and the longest that an evaluation may take: a candidate whose
+engine never comes up would otherwise be started again for ever."""
 _TRIES_AFTER_A_LOST_POD: Final = 3
 
 
@@ -79,6 +81,7 @@ def _objects(site: Site, step: JobStep) -> Iterable[KubernetesObject]:
         metadata,
         source=source,
         spec={
+            **({"activeDeadlineSeconds": _DAY_SECONDS} if isinstance(step, Evaluate) else {}),
             "backoffLimit": _TRIES_AFTER_A_LOST_POD,
             "completions": 1,
             "parallelism": 1,
