@@ -264,7 +264,7 @@ class _Maker:
             constant=constant,
             code=self._evaluation_code(evaluation),
         )
-        name = evaluation.metadata.name + (f"@{baseline_name(baseline)}" if baseline is not None else "")
+        name = evaluation.metadata.name + (f"@{baseline.label}" if baseline is not None else "")
         step = Evaluate(name=name, key=step_key(payload), payload=payload, needs=_unique(needs))
         return step_id(self._add(step)), make_ref(step.key, "record.jsonl")
 
@@ -286,8 +286,8 @@ class _Maker:
         needs = [measured]
         baselines: dict[str, str] = {}
         for one in (criterion.baseline for criterion in gate.spec.criteria):
-            if one is not None and baseline_name(one) not in baselines:
-                made_by, baselines[baseline_name(one)] = self._baseline(gate, evaluation, one)
+            if one is not None and one.label not in baselines:
+                made_by, baselines[one.label] = self._baseline(gate, evaluation, one)
                 needs.append(made_by)
         payload = DecidePayload(
             gate=gate.metadata.name,
@@ -351,11 +351,6 @@ class _Maker:
 
     def _text(self, path: str | None) -> str | None:
         return self.files.read(path).decode() if path is not None else None
-
-
-def baseline_name(baseline: Baseline) -> str:
-    """How a baseline is named in steps and verdicts: its model, its constant, or `record`."""
-    return baseline.model or baseline.constant or "record"
 
 
 def _plain(part: SpecModel) -> Json:

@@ -80,7 +80,7 @@ class DecidePayload(Payload):
     spec: GateSpec
     record: StoreRef
     baselines: dict[str, StoreRef] = Field(default_factory=dict)
-    """Baseline as written in the gate (`model:support-base`, `constant:majority-class`, `record:<path>`)."""
+    """Label of each baseline in the gate to its record."""
     subject: dict[str, str] = Field(default_factory=dict)
     """Everything that can change behaviour, by name: digest, step key or store name."""
     environment: str

@@ -24,6 +24,11 @@ class Baseline(SpecModel):
         exactly_one(self)
         return self
 
+    @property
+    def label(self) -> str:
+        """How steps and verdicts name it: the model, the constant, or the record's path."""
+        return self.model or self.constant or f"record {self.record}"
+
 
 class Criterion(SpecModel):
     """A metric and one bar: `atLeast`, `atMost`, `nonInferiorTo` with `margin`, `betterThan` or `neverFail`."""

@@ -22,6 +22,7 @@ from llmops_spec.store import Store
 @dataclass(frozen=True, kw_only=True)
 class Site:
     workspace: Workspace
+    project: str
     environment: str
     spec: EnvironmentSpec
     folder: Path
@@ -71,6 +72,7 @@ def open_site(workspace: Workspace, compiled: CompiledEnvironment) -> Generator[
     try:
         yield Site(
             workspace=workspace,
+            project=compiled.graph.project.metadata.name,
             environment=compiled.name,
             spec=spec,
             folder=folder,

@@ -1,0 +1,96 @@
+"""`llmops apply`: make an environment match its spec, through every gate."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from compiler.pipeline import Compilation
+from compiler.plan import Plan
+from llmops.apply.executor import Executor, RunOutcome
+from llmops.apply.integrity import verify_stored
+from llmops.apply.judge import open_judge
+from llmops.apply.lock import exclusive
+from llmops.apply.planning import make_plan, read_plan, refuse_moved
+from llmops.apply.progress import open_display
+from llmops.apply.site import Site, open_site
+from llmops.apply.workers import LocalWorkers
+from llmops.cli.console import print_failure, say, tell
+from llmops.cli.findings import findings_exit, print_findings
+from llmops.cli.options import lock_timeout_option, seconds, workspace, yes_option
+from llmops.cli.outcome_text import outcome_text
+from llmops.cli.plan_text import plan_text
+from llmops.errors import Exit, OperationFailed
+from llmops.report.gather import write_report
+from llmops.workspace import Workspace
+
+
+@click.command()
+@click.argument("saved", required=False, metavar="[PLAN]", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--env", "environment", metavar="ENV", help="Name of the environment; a saved plan has its own.")
+@lock_timeout_option
+@yes_option
+@click.pass_context
+def command(
+    ctx: click.Context,
+    saved: Path | None,
+    environment: str | None,
+    lock_timeout: str,
+    yes: bool,  # noqa: ARG001  # only targets beside `local` ask, and this version has none
+) -> None:
+    """Make an environment match its spec: data, training, evaluation, gates, roll-out.
+
+    Every step whose result is in the store is skipped. A gate that fails stops the release, and what serves goes on.
+
+    \b
+    Example:
+      llmops -C examples/quickstart apply --env local
+      llmops apply plan.json
+    """
+    project = workspace(ctx)
+    reviewed = read_plan(saved) if saved is not None else None
+    name = environment or (reviewed.environment if reviewed else None)
+    if name is None:
+        raise click.UsageError("name the environment with `--env ENV`, or give a saved plan", ctx)
+    if reviewed is not None and name != reviewed.environment:
+        raise click.UsageError(f"the plan is for environment `{reviewed.environment}`, and not for `{name}`", ctx)
+    compilation = project.compile(name)
+    if not compilation.sound:
+        print_findings(project, compilation, "text")
+        sys.exit(findings_exit(compilation))
+    with (
+        open_site(project, compilation.environments[name]) as site,
+        exclusive(site.folder / "lock", timeout_seconds=seconds(lock_timeout)),
+    ):
+        sys.exit(_apply(project, compilation, site, reviewed))
+
+
+def _apply(project: Workspace, compilation: Compilation, site: Site, reviewed: Plan | None) -> Exit:
+    """Plan, refuse what is denied or has moved, run, report. Returns the exit code."""
+    plan = make_plan(site, compilation, under=reviewed.digest() if reviewed else "")
+    if reviewed is not None:
+        refuse_moved(reviewed, plan)
+    say(plan_text(plan))
+    if plan.denied:
+        raise OperationFailed(
+            "policies deny this plan", help="`llmops explain RULE` has the page of each", exit_code=Exit.POLICY_FAILED
+        )
+    workers = LocalWorkers.of(site)
+    for role in workers.end_leftovers(site.live_pairs()):
+        tell(f"ended what a run that was cut off has left: {role}")
+    judge = open_judge(site, tell)
+    verify_stored(site, [one.step for one in plan.steps])
+    with open_display() as display:
+        outcome = Executor(site=site, workers=workers, judge=judge, display=display).run(plan)
+    report = write_report(site, plan, outcome)
+    say()
+    say(outcome_text(site, outcome, report))
+    return finish(outcome)
+
+
+def finish(outcome: RunOutcome) -> Exit:
+    if outcome.failure is not None:
+        print_failure(outcome.failure)
+    return outcome.exit_code
