@@ -21,7 +21,7 @@ from compiler.diagnostics.catalogue import (
     VARIABLE_NOT_A_COLUMN,
 )
 from compiler.diagnostics.model import Diagnostic, Label
-from compiler.diagnostics.suggestions import did_you_mean
+from compiler.diagnostics.suggestions import did_you_mean, nearest
 from compiler.graph import ResourceGraph, ResourceNode
 from compiler.ports import Reader
 from llmops_spec.dataset import Dataset
@@ -58,6 +58,7 @@ def templates_use_what_is_declared(graph: ResourceGraph, files: Reader) -> Itera
         if any(fact.problems for fact in facts):
             continue  # what a refused template uses is not known
         used = frozenset[str]().union(*(fact.variables for fact in facts))
+        used |= {meant for name in used - declared.keys() for meant in nearest(name, declared)}  # one slip, one finding
         for name in declared.keys() - used:
             yield UNUSED_VARIABLE.at(
                 node.key_span("spec", "variables", name),

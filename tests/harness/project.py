@@ -127,14 +127,17 @@ def compile_files(
 
 
 def complete(files: Mapping[str, bytes | OSError]) -> dict[str, bytes | OSError]:
-    """The files, a project and an environment where they have none, and the members of the cast that they name."""
+    """The files, a project and an environment where they have none, and the members of the cast that they name.
+
+    Files with a `llmops.yaml` of their own get no environment.
+    """
     text = "\n---\n".join(
         content.decode("utf-8", errors="replace")
         for path, content in files.items()
         if isinstance(content, bytes) and path.endswith((".yaml", ".yml"))
     )
     members = [document for _, document in _members_named(text)]
-    if not re.search(r"^kind: Environment\b", text, re.MULTILINE):
+    if "llmops.yaml" not in files and not re.search(r"^kind: Environment\b", text, re.MULTILINE):
         members.append(ENVIRONMENT)
     around: dict[str, bytes | OSError] = {"llmops.yaml": PROJECT.encode()}
     if members:
