@@ -23,8 +23,8 @@ from policies.gates.samples import Sample
 LEAST_UNITS_FOR_T = 50
 """Fewer units never use t, however well their scores behave (simulated: decision 0003)."""
 
-ERROR_EXCESS = 0.2
-"""Share of alpha by which skewness may raise the error of t before it gives way: 0.06 in place of 0.05."""
+ERROR_EXCESS = 0.1
+"""Share of alpha by which skewness may raise the error of t before it gives way: 0.055 in place of 0.05."""
 
 _BETS = 7
 """Sizes of bet that the betting bound mixes, each half as cautious as the one before; the last stakes all."""
@@ -35,7 +35,7 @@ class Method(enum.Enum):
 
     EXACT = "exact binomial bound (Clopper-Pearson)"
     BETTING = "guaranteed bound for bounded scores (betting)"
-    CLUSTERED_T = "Student's t over units"
+    CLUSTERED_T = "Student's t over units, with clustered errors"
     ONE_UNIT = "no bound: all items are one cluster"
     TOO_FEW_UNITS = "no bound: too few units for a metric without limits"
 

@@ -14,7 +14,7 @@ from scipy import stats
 from llmops_spec.catalogue.metrics import METRICS, MetricFacts
 from policies.gates.records import Record, read_record
 from policies.gates.results import CriterionVerdict, GateVerdict
-from policies.gates.rules import Bar, Better, CriterionRule, GateRules, NeverFail, NonInferior, Threshold
+from policies.gates.rules import Bar, Better, CriterionRule, GateRules, Limits, NeverFail, NonInferior, Threshold
 from policies.gates.verdicts import decide
 
 BASE = "model support-base"
@@ -161,19 +161,10 @@ def test_a_shown_loss_fails_the_margin(written: Any) -> None:
 
 
 def test_less_latency_than_the_baseline_is_better(written: Any) -> None:
-    quick, slow = (
-        (
-            written(scores={f"i{n}": [base + n % 10 / 10] for n in range(200)}, metric="latency-seconds").record()
-            for base in (1.0, 1.0)
-        ),
-        None,
-    )
-    del slow
     fast, late = (
         written(scores={f"i{n}": [base + (n * step) % 10 / 10] for n in range(200)}, metric="latency-seconds").record()
         for base, step in ((1.0, 3), (1.5, 7))
     )
-    del quick
     won = one(fast, Better(baseline=BASE), "latency-seconds", baselines={BASE: late})
     lost = one(late, NonInferior(baseline=BASE, margin=0.2), "latency-seconds", baselines={BASE: fast})
     assert (won.verdict, won.direction) == ("pass", "at-most")
@@ -329,12 +320,9 @@ BARS = st.one_of(
     st.builds(NonInferior, baseline=st.just(BASE), margin=st.floats(0, 0.5)),
     st.builds(Better, baseline=st.just(BASE)),
 )
-LOOSE = {"limits": None, "on_inconclusive": "warn"}
 
 
 def gate_of(bar: Bar, combine: str) -> GateRules:
-    from policies.gates.rules import Limits
-
     return GateRules(
         criteria=(CriterionRule(metric="rouge-l", bar=bar),),
         limits=Limits(unscorable=0.5, errored=0.5),
