@@ -1,0 +1,1 @@
+"""Engines: weights behind the OpenAI API."""
