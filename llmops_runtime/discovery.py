@@ -55,7 +55,7 @@ TASKS: Final = MappingProxyType(
             extras=(),
         ),
         "train": TaskEntry(
-            module="llmops_runtime.train",
+            module="llmops_runtime.train.run",
             function="run_train",
             payload_module="llmops_spec.payloads.training",
             payload="TrainPayload",
