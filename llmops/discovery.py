@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 
+from compiler.pipeline import Compilation, CompiledEnvironment
 from compiler.ports import Backend, Check, PolicyEngine
+from llmops.facts import pinned_versions
 
 
 def checks() -> Sequence[Check]:
@@ -38,3 +40,18 @@ def policies() -> PolicyEngine:
     from policies.pack_reader import load_pack
 
     return CelPolicies([load_pack(name, data) for name, data in policy_packs().items()])
+
+
+def programs(compiled: CompiledEnvironment) -> Mapping[str, bytes]:
+    """The Pulumi program that registers an environment's standing objects, by path below `build/<environment>/`."""
+    from backends.pulumi.backend import emit
+
+    assert compiled.lowered is not None  # callers ask only after `Compilation.sound`
+    return emit(compiled.graph, compiled.lowered.standing, pinned_versions())
+
+
+def pipelines(compilation: Compilation) -> Mapping[str, bytes]:
+    """The CI pipelines of the repository, by path below its root."""
+    from backends.ci.backend import emit
+
+    return emit([one.graph for one in compilation.environments.values()])

@@ -42,7 +42,6 @@ from llmops.apply.site import Site
 from llmops.errors import Exit, OperationFailed
 from llmops_spec.payloads.base import Payload
 from llmops_spec.payloads.results import Progress, TaskResult
-from llmops_spec.payloads.serving import EnginePayload, GatewayPayload
 from llmops_spec.store import Manifest, StoreCorrupt, load_manifest, publish
 from policies.gates.results import GateVerdict
 

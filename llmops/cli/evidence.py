@@ -1,0 +1,128 @@
+"""`llmops evidence`: verify, show or discard what was stored and signed."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import AbstractContextManager
+
+import click
+
+from compiler.diagnostics.suggestions import did_you_mean
+from compiler.passes.diff import identity
+from compiler.plan import ArtifactStep, Decide, Step, step_id
+from llmops.apply.integrity import verify_stored
+from llmops.apply.journal import Entry
+from llmops.apply.judge import open_judge
+from llmops.apply.lock import exclusive
+from llmops.apply.site import Site, open_site
+from llmops.cli.console import say, style, tell
+from llmops.cli.findings import findings_exit, print_findings
+from llmops.cli.options import environment_option, workspace
+from llmops.errors import Exit, OperationFailed, worst
+from llmops_spec.store import load_manifest
+from policies.evidence.envelope import opened
+
+
+@click.group()
+def command() -> None:
+    """Signed decisions, and the stored results that they speak of."""
+
+
+@command.command()
+@environment_option
+@click.pass_context
+def verify(ctx: click.Context, environment: str) -> None:
+    """Hold the store to the journal, recompute every verdict and verify its signatures. Changes nothing.
+
+    \b
+    Example:
+      llmops -C examples/quickstart evidence verify --env local
+    """
+    site_context, steps = _lowered(ctx, environment)
+    codes: list[Exit] = []
+    with site_context as site:
+        verify_stored(site, steps)
+        judge = open_judge(site, tell)
+        for step in steps:
+            if not isinstance(step, Decide):
+                continue
+            if load_manifest(site.store, step.key) is None:
+                say(f"{step_id(step)}: not decided yet")
+                continue
+            verdict = judge.vouch(step)
+            codes += [Exit.GATE_FAILED] if verdict.blocks else []
+            word = "does not ship" if verdict.blocks else "verified"
+            say(f"{step_id(step)}: {style(word, 'red' if verdict.blocks else 'green')}: {verdict.verdict}")
+    sys.exit(worst(codes))
+
+
+@command.command()
+@click.argument("gate")
+@environment_option
+@click.pass_context
+def show(ctx: click.Context, gate: str, environment: str) -> None:
+    """Print the signed statements of a gate's decision.
+
+    \b
+    Example:
+      llmops evidence show support-quality --env local
+    """
+    site_context, steps = _lowered(ctx, environment)
+    step = _named(steps, f"decide/{gate}")
+    assert isinstance(step, Decide)
+    with site_context as site:
+        if load_manifest(site.store, step.key) is None:
+            raise OperationFailed(
+                f"gate `{gate}` is not decided yet", help=f"`llmops gate run {gate} --env {environment}`"
+            )
+        signed = open_judge(site, tell).signed(step)
+    for data in (signed.test_result, signed.summary):
+        envelope = opened(data)
+        say(f"# signed by {envelope.signatures[0][0]}, envelope {envelope.digest}")
+        say(json.dumps(json.loads(envelope.payload), indent=2))
+
+
+@command.command()
+@click.argument("step")
+@environment_option
+@click.pass_context
+def discard(ctx: click.Context, step: str, environment: str) -> None:
+    """Give a stored result up, with a tombstone in the journal, so that the next run makes it again.
+
+    \b
+    Example:
+      llmops evidence discard evaluate/support-eval --env local
+    """
+    site_context, steps = _lowered(ctx, environment)
+    found = _named(steps, step)
+    with site_context as site, exclusive(site.folder / "lock"):
+        _discard(site, found)
+    say(f"discarded {step}; the next run makes it again")
+
+
+def _discard(site: Site, step: Step) -> None:
+    """The tombstone goes first: a result that is gone without one would count as tampering."""
+    key = identity(step)
+    site.journal.write(Entry(plan="", step=step_id(step), event="discarded", identity=key, result=""))
+    names = list(site.store.names(key + "/"))
+    for name in sorted(names, key=lambda one: not one.endswith("/manifest.json")):
+        site.store.delete(name)
+
+
+def _named(steps: tuple[Step, ...], wanted: str) -> Step:
+    made = {step_id(step): step for step in steps if isinstance(step, ArtifactStep)}
+    if wanted not in made:
+        raise OperationFailed(f"there is no step `{wanted}` with a stored result", help=did_you_mean(wanted, made))
+    return made[wanted]
+
+
+def _lowered(ctx: click.Context, environment: str) -> tuple[AbstractContextManager[Site], tuple[Step, ...]]:
+    """The site of an environment, still to be entered, and its steps. Ends the process where the spec is not sound."""
+    project = workspace(ctx)
+    compilation = project.compile(environment)
+    compiled = compilation.environments.get(environment)
+    if compiled is None or compiled.lowered is None:
+        print_findings(project, compilation, "text")
+        sys.exit(findings_exit(compilation))
+    return open_site(project, compiled), compiled.lowered.steps

@@ -1,0 +1,90 @@
+"""`llmops gc`: remove stored results that nothing needs."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from compiler.plan import ArtifactStep
+from llmops.apply.journal import Entry
+from llmops.apply.lock import exclusive
+from llmops.apply.site import Site, open_site
+from llmops.cli.console import say
+from llmops.cli.findings import findings_exit, print_findings
+from llmops.cli.options import workspace
+from llmops_spec.store import load_manifest
+
+
+@click.command()
+@click.option("--env", "environment", default="local", show_default=True, metavar="ENV")
+@click.option("--delete", is_flag=True, help="Remove them; without this they are only listed.")
+@click.option(
+    "--keep-plans", default=5, show_default=True, type=click.IntRange(1), help="Results of so many latest plans stay."
+)
+@click.pass_context
+def command(ctx: click.Context, environment: str, delete: bool, keep_plans: int) -> None:  # noqa: FBT001  # click's
+    """List, and with --delete remove, results that neither the spec nor the latest applied plans name.
+
+    What is deployed, what was signed for it, and the way back to earlier plans stay.
+
+    \b
+    Example:
+      llmops gc --env local
+      llmops gc --env local --delete
+    """
+    project = workspace(ctx)
+    compilation = project.compile()
+    if not compilation.sound:  # an unsound spec does not say what is needed
+        print_findings(project, compilation, "text")
+        sys.exit(findings_exit(compilation))
+    with (
+        open_site(project, compilation.environments[environment]) as site,
+        exclusive(site.folder / "lock"),
+    ):
+        needed = {
+            step.key
+            for one in compilation.environments.values()
+            if one.lowered is not None
+            for step in one.lowered.steps
+            if isinstance(step, ArtifactStep)
+        } | _keys_of_plans(site, keep_plans)
+        total = 0
+        for key in sorted(_stored_keys(site) - needed):
+            total += _describe(site, key)
+            if delete:
+                _remove(site, key)
+        say(
+            f"{'removed' if delete else 'could remove'} {total / 1e6:.1f} MB"
+            + ("" if delete else "; add --delete to do it")
+        )
+
+
+def _keys_of_plans(site: Site, count: int) -> set[str]:
+    found: set[str] = set()
+    for plan in site.journal.plans()[:count]:
+        assert isinstance(plan, dict)
+        found |= {one["step"]["key"] for one in plan["steps"] if "key" in one["step"]}
+    return found
+
+
+def _stored_keys(site: Site) -> set[str]:
+    return {name.split("/", 1)[0] for name in site.store.names()}
+
+
+def _describe(site: Site, key: str) -> int:
+    """Print one result. Returns its size in bytes."""
+    manifest = load_manifest(site.store, key)
+    outputs = manifest.outputs if manifest else {}
+    size = sum(one.bytes for one in outputs.values())
+    say(
+        f"{key[:12]}  {size / 1e6:8.1f} MB  {', '.join(sorted({name.split('/')[0] for name in outputs})) or 'unfinished'}"
+    )
+    return size
+
+
+def _remove(site: Site, key: str) -> None:
+    """The tombstone goes first: a result that is gone without one would count as tampering."""
+    site.journal.write(Entry(plan="", step="gc", event="discarded", identity=key, result=""))
+    for name in sorted(site.store.names(key + "/"), key=lambda one: not one.endswith("/manifest.json")):
+        site.store.delete(name)

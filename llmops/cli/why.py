@@ -1,0 +1,122 @@
+"""`llmops why`: where a value was written, or why a step runs again."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+
+import click
+
+from compiler.diagnostics.suggestions import did_you_mean
+from compiler.graph import ResourceGraph, ResourceNode
+from compiler.passes.diff import identity
+from compiler.plan import Step, step_id
+from compiler.source import LocatedMapping, LocatedSequence, child
+from llmops.apply.planning import make_plan
+from llmops.apply.site import open_site
+from llmops.cli.console import say
+from llmops.cli.findings import findings_exit, print_findings
+from llmops.cli.options import workspace
+from llmops.errors import Exit, OperationFailed
+
+
+@click.command()
+@click.argument("what", metavar="RESOURCE[.FIELD] | STEP")
+@click.option("--env", "environment", default="local", show_default=True, metavar="ENV")
+@click.pass_context
+def command(ctx: click.Context, what: str, environment: str) -> None:
+    """Tell which file set a value, or which digest makes a step run again.
+
+    \b
+    Example:
+      llmops why training/support-tune.spec.hyperParameters.learningRate
+      llmops why train/support-tune
+    """
+    project = workspace(ctx)
+    compilation = project.compile(environment)
+    if environment not in compilation.environments:
+        print_findings(project, compilation, "text")
+        sys.exit(findings_exit(compilation))
+    compiled = compilation.environments[environment]
+    resource, _, field = what.partition(".")
+    node = next((one for one in compiled.graph.nodes.values() if one.id == resource), None)
+    if node is not None:
+        say(_why_value(node, field))
+        return
+    if compiled.lowered is None:
+        print_findings(project, compilation, "text")
+        sys.exit(Exit.FINDINGS)
+    with open_site(project, compiled) as site:
+        plan = make_plan(site, compilation)
+        earlier = site.journal.plans()
+    planned = {step_id(one.step): one for one in plan.steps}
+    if what not in planned:
+        raise OperationFailed(
+            f"there is no resource and no step `{what}`", help=did_you_mean(what, [*planned, *_ids(compiled.graph)])
+        )
+    one = planned[what]
+    say(f"{what}: {one.action.value} ({one.reason})")
+    for line in _why_step(one.step, _earlier_step(earlier, what, identity(one.step))):
+        say(f"  {line}")
+
+
+def _ids(graph: ResourceGraph) -> list[str]:
+    return [str(one) for one in graph.nodes]
+
+
+def _why_value(node: ResourceNode, field: str) -> str:
+    """Where a field was written; an overlay's place is the overlay's file."""
+    if not field:
+        return f"{node.id} is defined at {node.span()}"
+    path = tuple(int(part) if part.isdigit() else part for part in field.split("."))
+    here: object = node.document
+    for part in path:
+        found = child(here, part)
+        if found is None:
+            return f"{node.id}.{field} is not written; it has its default (`llmops schema` says which)"
+        here = found[0]
+    shown = "…" if isinstance(here, LocatedMapping | LocatedSequence) else f"`{here}`"
+    return f"{node.id}.{field} is {shown}, set at {node.span(*path)}"
+
+
+def _earlier_step(plans: list[object], wanted: str, now: str) -> Mapping[str, object] | None:
+    """The step as it was in the latest plan in which its identity was another one."""
+    for plan in plans:
+        assert isinstance(plan, dict)
+        for one in plan["steps"]:
+            step = one["step"]
+            if f"{step['kind']}/{step['name']}" == wanted and step.get("key", step.get("revision")) != now:
+                return step
+    return None
+
+
+def _why_step(step: Step, before: Mapping[str, object] | None) -> Iterator[str]:
+    if before is None:
+        yield "no earlier plan had it otherwise"
+        return
+    old, new = dict(_leaves(before)), dict(_leaves(step.model_dump(by_alias=True, mode="json")))
+    for place in sorted({*old, *new}):
+        if old.get(place) != new.get(place) and place != "needs":
+            yield f"{place}: {_shown(old.get(place))} -> {_shown(new.get(place))}"
+
+
+def _leaves(value: object, place: str = "") -> Iterator[tuple[str, object]]:
+    match value:
+        case dict():
+            for key, inner in value.items():
+                yield from _leaves(inner, f"{place}.{key}" if place else str(key))
+        case list():
+            for index, inner in enumerate(value):
+                yield from _leaves(inner, f"{place}[{index}]")
+        case _:
+            yield place, value
+
+
+_SHOWN_CHARACTERS = 60
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "nothing"
+    text = str(value)
+    return f"{text[:_SHOWN_CHARACTERS]}…" if len(text) > _SHOWN_CHARACTERS else text
