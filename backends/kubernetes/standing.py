@@ -86,6 +86,7 @@ def _service(site: Site, service: Service, pair: ServedPair) -> Iterable[Kuberne
     revision = engine_revision(site, pair)
     engine = digest_name(pair.service, "engine", content=revision)
     spec = service.spec
+    yield from _walls(site, service)
     grace = GRACE_SECONDS + int(spec.requests.timeout_seconds)
     yield from _role(
         site,
@@ -107,7 +108,6 @@ def _service(site: Site, service: Service, pair: ServedPair) -> Iterable[Kuberne
         selector={},
         grace_seconds=grace,
     )
-    yield from _walls(site, service)
 
 
 def engine_revision(site: Site, pair: ServedPair) -> str:
