@@ -13,6 +13,8 @@ from typing import Final, TypeAlias
 
 from markupsafe import Markup, escape
 
+from llmops.report.inert import clean
+
 Attribute: TypeAlias = str | int | float
 
 _MOST_TICKS: Final = 12
@@ -21,7 +23,7 @@ _MOST_TICKS: Final = 12
 def element(name: str, *children: str, **attributes: Attribute) -> Markup:
     """An element. Underscores in attribute names become dashes, `class_` becomes `class`; plain text is escaped."""
     given = "".join(f' {_attribute(key)}="{escape(_value(value))}"' for key, value in attributes.items())
-    inside = "".join(escape(child) for child in children)
+    inside = "".join(child if isinstance(child, Markup) else escape(clean(child)) for child in children)
     return Markup(f"<{name}{given}>{inside}</{name}>") if inside else Markup(f"<{name}{given}/>")  # noqa: S704
 
 

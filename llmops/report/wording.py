@@ -6,16 +6,12 @@ Used by `page` and `charts`. Words alone: nothing here decides.
 from __future__ import annotations
 
 import json
-import unicodedata
 from typing import Final
 
 from pydantic import JsonValue
 
 from llmops.errors import Exit
 from llmops.report.data import ReportedCriterion, ReportedStep, ReportedVerdict, StepState
-
-_LONGEST_TEXT: Final = 2000
-"""Characters of one text that are shown: enough for every honest sentence."""
 
 EXIT_WORDS: Final[dict[int, tuple[str, str]]] = {
     Exit.CLEAN: ("good", "everything asked for is done"),
@@ -50,25 +46,6 @@ COMBINE_WORDS: Final[dict[str, str]] = {
     "all-shown-good": "passes only when every criterion is shown to hold",
     "block-if-any-shown-worse": "fails only when some criterion is shown not to hold; weak data pass",
 }
-
-
-def clean(text: str) -> str:
-    """The text with nothing in it that could hide, reverse or break what stands around it.
-
-    Control characters, surrogates and characters that turn the direction of writing become visible escapes.
-    """
-    shown = (
-        text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}… ({len(text) - _LONGEST_TEXT} more characters)"
-    )
-    return "".join(one if _harmless(one) else f"\\u{ord(one):04x}" for one in shown)
-
-
-def _harmless(one: str) -> bool:
-    if one in "\n\t" or 0x20 <= ord(one) < 0x7F:
-        return True
-    # Joiners are format characters too, but scripts and emoji need them.
-    joiner = one in "\u200c\u200d"
-    return joiner or (unicodedata.category(one) not in {"Cc", "Cf", "Cs"} and ord(one) & 0xFFFE != 0xFFFE)
 
 
 def number(value: float) -> str:
@@ -133,6 +110,12 @@ def bar_words(criterion: ReportedCriterion) -> str:
     strict = criterion.bar == 0
     words = {"at-least": "above", "at-most": "below"}[criterion.direction] if strict else side
     return f"difference {words} {signed(criterion.bar)}"
+
+
+def estimate_words(criterion: ReportedCriterion) -> str:
+    if criterion.estimate is None:
+        return "none"
+    return number(criterion.estimate) if criterion.baseline is None else signed(criterion.estimate)
 
 
 def bounds_words(criterion: ReportedCriterion) -> str:
