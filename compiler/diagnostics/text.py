@@ -90,7 +90,8 @@ class _Page:
 
     def _lines_of(self, file: str) -> list[str]:
         if file not in self.lines:
-            self.lines[file] = split_lines(self.sources(file) or "")
+            source = self.sources(file)
+            self.lines[file] = split_lines(source) if source is not None else []
         return self.lines[file]
 
     def _styled(self, text: str, style: _Style) -> str:
