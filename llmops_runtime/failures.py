@@ -57,7 +57,7 @@ def failure_of(error: Exception, *, task: str, extras: Iterable[str]) -> TaskFai
         case TaskFailed():
             failure = error.failure
         case ModuleNotFoundError() if not (error.name or "").startswith("llmops"):
-            failure = missing_extra(task, extras, error.name or "a library")
+            failure = missing_extra(task, extras, (error.name or "a library").partition(".")[0])
         case StoreCorrupt():
             advice = "nothing was used or changed; see `llmops evidence discard --help`"
             failure = TaskFailure(code="store", message=str(error), help=advice)

@@ -35,7 +35,7 @@ from llmops_spec.payloads.results import TaskFailure, TaskResult
 from llmops_spec.store import Manifest, load_manifest, publish
 
 _INTERRUPTED: Final = 130
-_SECONDS_TO_STOP: Final = 2.0
+_SECONDS_TO_STOP: Final = 4.0
 """A library that does not come back to Python in that time after a signal is left where it is."""
 
 

@@ -71,6 +71,8 @@ def with_lora(model: PreTrainedModel, lora: Lora) -> PreTrainedModel:
         lora_dropout=lora.dropout,
         target_modules=lora.target_modules,
         modules_to_save=list(lora.saved_modules) or None,
+        # A saved input embedding that shares its weights with the output layer would otherwise part from it in silence.
+        ensure_weight_tying=bool(lora.saved_modules) and bool(getattr(model.config, "tie_word_embeddings", False)),
         task_type="CAUSAL_LM",
     )
     names = [name for name, _ in model.named_modules()]

@@ -8,6 +8,7 @@ the weights as they were.
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any, Final
 
 from llmops_runtime.context import TaskContext
@@ -133,9 +134,8 @@ def _save(payload: TrainPayload, context: TaskContext, model: Any, tokenizer: An
     model.eval()
     if payload.method == "lora":
         folder = context.outputs / "adapter"
-        _anonymise(model)
         model.save_pretrained(folder, safe_serialization=True)
-        (folder / "README.md").unlink(missing_ok=True)
+        _settle_adapter(folder)
     else:
         folder = context.outputs / "model"
         model.save_pretrained(folder, safe_serialization=True)
@@ -143,10 +143,15 @@ def _save(payload: TrainPayload, context: TaskContext, model: Any, tokenizer: An
     context.progress("saving", 1, 1, "models")
 
 
-def _anonymise(model: Any) -> None:
-    """Leave the temporary path of the base out of the adapter's configuration: it differs from run to run."""
-    for config in model.peft_config.values():
-        config.base_model_name_or_path = None
+def _settle_adapter(folder: Path) -> None:
+    """Take out of the adapter's folder what differs from run to run: the base's temporary path, the order of sets."""
+    (folder / "README.md").unlink(missing_ok=True)
+    path = folder / "adapter_config.json"
+    config = json.loads(path.read_text(encoding="utf-8")) | {"base_model_name_or_path": None}
+    for name in ("target_modules", "modules_to_save", "exclude_modules"):
+        if isinstance(config.get(name), list):
+            config[name] = sorted(config[name])
+    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def _tracked(payload: TrainPayload, context: TaskContext) -> TrackedRun:

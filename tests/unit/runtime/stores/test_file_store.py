@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import threading
 from pathlib import Path
 from typing import BinaryIO
@@ -144,7 +143,7 @@ def test_a_store_is_opened_by_its_url(tmp_path: Path) -> None:
     store.put_if_absent("a", written(tmp_path / "f", b"1"))
     assert (folder / "a").read_bytes() == b"1"
     assert content(open_store(f"file://{str(folder).replace(' ', '%20')}").get("a")) == b"1"
-    assert os.stat(folder / "a").st_mode & 0o777 == 0o644
+    assert (folder / "a").stat().st_mode & 0o777 == 0o644
 
 
 @pytest.mark.parametrize("url", ["s3://bucket", "file:relative", "nothing", ""])
