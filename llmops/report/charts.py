@@ -165,7 +165,7 @@ def _figure(parts: Sequence[Markup], title_id: str, *, height: int, classes: str
 
 
 # Rows of a training curve.
-_LOSS_TOP: Final = 8
+_LOSS_TOP: Final = 16
 _LOSS_BOTTOM: Final = 168
 _RATE_TOP: Final = 190
 _RATE_BOTTOM: Final = 226
@@ -181,11 +181,11 @@ def training_curve(name: str, points: Sequence[CurvePoint], title_id: str) -> Ma
     losses = scale_around(
         [0.0 if _near_zero(points) else min(one.loss for one in points), *(one.loss for one in points)]
     )
-    rates = scale_around([0.0, *(one.learning_rate for one in points)], least=1.0)
+    rates = scale_around([0.0, *(one.learning_rate for one in points)], least=1e-3)
     if losses is None or rates is None:
         return None
     losses, rates = _no_less_than_zero(losses, points), Scale(low=0.0, high=rates.high)
-    marks = ticks(steps, 6)
+    marks = [tick for tick in ticks(steps, 6) if tick.value.is_integer()]
     parts = [
         element("title", f"Training curve of {name}", id=f"{title_id}-title"),
         element("desc", curve_words(points), id=f"{title_id}-desc"),
@@ -193,10 +193,10 @@ def training_curve(name: str, points: Sequence[CurvePoint], title_id: str) -> Ma
         *_levels(losses, 4, _LOSS_TOP, _LOSS_BOTTOM),
         *_lines(points, steps, losses, lambda one: one.loss, top=_LOSS_TOP, bottom=_LOSS_BOTTOM),
         *_axis(marks, steps, top=_RATE_TOP, bottom=_RATE_BOTTOM, labels=_STEP_LABELS),
-        *_levels(rates, 1, _RATE_TOP, _RATE_BOTTOM),
+        *_levels(rates, 2, _RATE_TOP, _RATE_BOTTOM),
         _line(points, steps, rates, lambda one: one.learning_rate, "rate", top=_RATE_TOP, bottom=_RATE_BOTTOM),
-        element("text", "loss", x=4, y=_LOSS_TOP + 9, class_="panel"),
-        element("text", "learning rate", x=4, y=_RATE_TOP - 4, class_="panel"),
+        element("text", "loss", x=0, y=_LOSS_TOP - 4, class_="panel"),
+        element("text", "learning rate", x=0, y=_RATE_TOP - 4, class_="panel"),
         element("text", "optimizer step", x="50%", y=_STEP_NAME, text_anchor="middle", class_="panel"),
     ]
     return _figure(parts, title_id, height=260, classes="curve")

@@ -17,9 +17,8 @@ def clean(text: str) -> str:
 
     Control characters, surrogates and characters that turn the direction of writing become visible escapes.
     """
-    shown = (
-        text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}… ({len(text) - _LONGEST_TEXT} more characters)"
-    )
+    more = len(text) - _LONGEST_TEXT
+    shown = text if more <= 0 else f"{text[:_LONGEST_TEXT]}… ({more:,} more characters)"
     return "".join(one if _harmless(one) else f"\\u{ord(one):04x}" for one in shown)
 
 

@@ -24,7 +24,8 @@ STATE_TONES: Final[dict[StepState, str]] = {
 
 _TICK: Final = "M5 8.3 7.2 10.5 11 5.9"
 _CROSS: Final = "M5.6 5.6 10.4 10.4M10.4 5.6 5.6 10.4"
-_QUESTION: Final = "M6.2 6.3a1.9 1.9 0 1 1 2.7 1.9c-.6.3-.9.6-.9 1.2M8 11.4v.1"
+_WAVE: Final = "M4.6 9c.9-1.9 2-1.9 3.4-1s2.5.9 3.4-1"
+_EXCLAMATION: Final = "M8 6v3.6M8 12v.1"
 _TURN: Final = "M5.2 8a2.8 2.8 0 1 0 .9-2M6.1 4.3v1.9h1.9"
 _EQUALS: Final = "M5.2 6.7h5.6M5.2 9.5h5.6"
 _DASH: Final = "M5.4 8h5.2"
@@ -32,8 +33,8 @@ _DOTS: Final = "M5 8h.01M8 8h.01M11 8h.01"
 
 
 def verdict_mark(verdict: VerdictWord) -> Markup:
-    """A disc with a tick, a square with a cross, or a diamond with a question mark."""
-    inside = {"pass": _TICK, "fail": _CROSS, "inconclusive": _QUESTION}[verdict]
+    """A disc with a tick, a square with a cross, or a diamond with a wave."""
+    inside = {"pass": _TICK, "fail": _CROSS, "inconclusive": _WAVE}[verdict]
     return _mark(_body(verdict), inside, VERDICT_TONES[verdict])
 
 
@@ -48,6 +49,11 @@ def state_mark(state: StepState) -> Markup:
     }
     body, sign = signs[state]
     return _mark(body, sign, STATE_TONES[state])
+
+
+def warning_mark() -> Markup:
+    """A triangle with an exclamation mark: for people to look at, stopping nothing."""
+    return _mark(element("path", d="M8 1 15.4 14.6H.6Z", class_="body"), _EXCLAMATION, "open")
 
 
 def _mark(body: Markup, sign: str, tone: str) -> Markup:

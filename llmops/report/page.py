@@ -13,13 +13,13 @@ from typing import Final, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined, select_autoescape
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from llmops.report import wording
 from llmops.report.charts import interval_plot, training_curve
 from llmops.report.data import CurvePoint, ReportData, ReportedCriterion, ReportedStep, ReportedVerdict, StepState
 from llmops.report.inert import clean
-from llmops.report.marks import STATE_TONES, VERDICT_TONES, state_mark, verdict_mark
+from llmops.report.marks import STATE_TONES, VERDICT_TONES, state_mark, verdict_mark, warning_mark
 from llmops_spec.payloads.data import DataProfile, SplitProfile
 
 _Value = TypeVar("_Value")
@@ -31,18 +31,22 @@ _STATES_BY_WEIGHT: Final[tuple[StepState, ...]] = ("failed", "running", "not-run
 def render_report(data: ReportData) -> str:
     """The page as HTML text, to be written as UTF-8."""
     tone, exit_words = wording.EXIT_WORDS.get(data.exit_code, ("bad", "an exit code that this version does not know"))
-    return _environment().get_template("page.html.j2").render(
-        data=data,
-        tone=tone,
-        exit_words=exit_words,
-        gates=_gates(data.verdicts),
-        phases=_phases(data.steps),
-        steps=_timed(data.steps),
-        profiles=[_DatasetView(name=name, profile=profile) for name, profile in _by_name(data.profiles)],
-        curves=[_curve(name, points, place) for place, (name, points) in enumerate(_by_name(data.curves), 1)],
-        evidence=sorted(data.evidence, key=lambda one: (one.gate, one.statement_digest)),
-        failed=[(step, *wording.error_of(step)) for step in data.steps if step.state == "failed"],
-        seconds=sum(step.seconds or 0.0 for step in data.steps),
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            data=data,
+            tone=tone,
+            exit_words=exit_words,
+            gates=_gates(data.verdicts),
+            phases=_phases(data.steps),
+            steps=_timed(data.steps),
+            profiles=[_DatasetView(name=name, profile=profile) for name, profile in _by_name(data.profiles)],
+            curves=[_curve(name, points, place) for place, (name, points) in enumerate(_by_name(data.curves), 1)],
+            evidence=sorted(data.evidence, key=lambda one: (one.gate, one.statement_digest)),
+            failed=[(step, *wording.error_of(step)) for step in data.steps if step.state == "failed"],
+            seconds=sum(step.seconds or 0.0 for step in data.steps),
+        )
     )
 
 
@@ -60,23 +64,35 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(  # pyright: ignore[reportCallIssue]  # its stub knows the built-in globals alone
-        wording=wording,
-        style=Markup(text_of("style.css")),  # noqa: S704  # ours, from the package
-        verdict_mark=verdict_mark,
-        state_mark=state_mark,
-        verdict_tones=VERDICT_TONES,
-        state_tones=STATE_TONES,
-        is_web=_is_web,
-        count_or_dash=_count_or_dash,
-        share_in=_share_in,
-        sorted_items=_by_name,
-    )
+    environment.filters["prose"] = _prose
+    shared: dict[str, object] = {
+        "wording": wording,
+        "style": Markup(text_of("style.css")),  # noqa: S704  # ours, from the package
+        "verdict_mark": verdict_mark,
+        "state_mark": state_mark,
+        "warning_mark": warning_mark,
+        "verdict_tones": VERDICT_TONES,
+        "state_tones": STATE_TONES,
+        "is_web": _is_web,
+        "count_or_dash": _count_or_dash,
+        "share_in": _share_in,
+        "sorted_items": _by_name,
+    }
+    environment.globals.update(shared)  # pyright: ignore[reportCallIssue,reportArgumentType]  # typed for its own
     return environment
 
 
 def _inert(value: object) -> object:
     return clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _prose(text: str) -> Markup:
+    """A sentence in which what stands between backticks is set as code."""
+    parts = clean(text).split("`")
+    if len(parts) % 2 == 0:  # one backtick is just that
+        return escape(clean(text))
+    coded = (Markup("<code>{}</code>").format(part) if place % 2 else escape(part) for place, part in enumerate(parts))
+    return Markup("").join(coded)
 
 
 def _by_name(values: Mapping[str, _Value]) -> list[tuple[str, _Value]]:
@@ -153,8 +169,8 @@ class _Phase:
     @property
     def words(self) -> str:
         """`ran`, or where states differ `1 ran, 2 from the store`."""
-        counts = [(sum(step.state == one for step in self.steps), one) for one in _STATES_BY_WEIGHT]
-        present = [(count, wording.STATE_WORDS[state]) for count, state in counts if count]
+        states = [step.state for step in self.steps]
+        present = [(states.count(one), wording.STATE_WORDS[one]) for one in _STATES_BY_WEIGHT if one in states]
         return present[0][1] if len(present) == 1 else ", ".join(f"{count} {words}" for count, words in present)
 
 
@@ -201,6 +217,10 @@ class _CurveView:
     name: str
     points: list[CurvePoint]
     plot: Markup | None
+
+    @property
+    def peak_rate(self) -> float:
+        return max(one.learning_rate for one in self.points)
 
 
 def _curve(name: str, points: list[CurvePoint], place: int) -> _CurveView:

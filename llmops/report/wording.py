@@ -6,6 +6,7 @@ Used by `page` and `charts`. Words alone: nothing here decides.
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import Final
 
 from pydantic import JsonValue
@@ -70,6 +71,8 @@ def level(value: float) -> str:
 
 
 def seconds(value: float) -> str:
+    if 0 < value < 0.05:
+        return "< 0.1 s"
     if value < 10:
         return f"{value:.1f} s"
     if value < 100:
@@ -77,6 +80,16 @@ def seconds(value: float) -> str:
     minutes, rest = divmod(round(value), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+
+
+def moment(iso: str) -> str:
+    """`2026-08-14 09:41:27 UTC`; text that is no ISO 8601 time stays as it is."""
+    try:
+        read = datetime.fromisoformat(iso)
+    except ValueError:
+        return iso
+    zone = read.tzname() or ""
+    return f"{read.replace(tzinfo=None, microsecond=0).isoformat(sep=' ')} {zone}".rstrip()
 
 
 def plural(count: int, one: str, many: str = "") -> str:
@@ -146,19 +159,17 @@ def units_words(criterion: ReportedCriterion) -> str:
 
 def gate_words(verdict: ReportedVerdict) -> list[str]:
     """How the gate decides, and how often that goes wrong."""
-    said = [
-        f"Bounds hold with {level(1 - verdict.alpha)} confidence each (α = {number(verdict.alpha)}).",
-        f"The gate {COMBINE_WORDS.get(verdict.combine, verdict.combine)}; "
-        f"inconclusive {'blocks' if verdict.on_inconclusive == 'block' else 'only warns'}.",
+    unsure = "blocks" if verdict.on_inconclusive == "block" else "only warns"
+    ships = "A change that does not hold its criteria may pass: weak data are let through."
+    if verdict.false_ship_at_most is not None:
+        ships = f"A change that does not hold some criterion passes in at most {level(verdict.false_ship_at_most)}."
+    beyond = level(verdict.alpha)
+    return [
+        f"Each bound is one-sided: the true value lies beyond it in at most {beyond} of cases (α = {verdict.alpha:g}).",
+        f"The gate {COMBINE_WORDS.get(verdict.combine, verdict.combine)}; inconclusive {unsure}.",
+        ships,
+        f"A good change is failed in at most {level(verdict.false_block_at_most)}.",
     ]
-    if verdict.false_ship_at_most is None:
-        said.append("A change that does not hold its criteria may pass: weak data are let through.")
-    else:
-        said.append(
-            f"A change that does not hold some criterion passes in at most {level(verdict.false_ship_at_most)} of cases."
-        )
-    said.append(f"A good change is failed in at most {level(verdict.false_block_at_most)}.")
-    return said
 
 
 def error_of(step: ReportedStep) -> tuple[str, str]:
