@@ -7,6 +7,7 @@ from importlib.resources import files
 
 from compiler.pipeline import Compilation, CompiledEnvironment
 from compiler.ports import Backend, Check, PolicyEngine
+from llmops import __version__
 from llmops.facts import pinned_versions
 
 
@@ -54,4 +55,4 @@ def pipelines(compilation: Compilation) -> Mapping[str, bytes]:
     """The CI pipelines of the repository, by path below its root."""
     from backends.ci.backend import emit
 
-    return emit([one.graph for one in compilation.environments.values()])
+    return emit([one.graph for one in compilation.environments.values()], version=__version__)

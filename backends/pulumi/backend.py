@@ -35,12 +35,21 @@ def emit(
     files = {
         "Pulumi.yaml": write_yaml(_project(graph)),
         f"Pulumi.{environment}.yaml": write_yaml(_stack()),
-        "requirements.txt": "".join(f"{name}=={versions[name]}\n" for name in LIBRARIES).encode(),
+        "requirements.txt": _requirements(versions),
         "__main__.py": write_main(list(groups), environment=environment),
         f"{PACKAGE}/__init__.py": b'"""One module for each resource."""\n',
         **{f"{PACKAGE}/{module_name(source)}.py": write_module(source, one) for source, one in groups.items()},
     }
     return {f"pulumi/{path}": data for path, data in sorted(files.items())}
+
+
+def _requirements(versions: Mapping[str, str]) -> bytes:
+    """Package names compare without regard to case and to `-` or `_`."""
+    pins = {name.lower().replace("_", "-"): version for name, version in versions.items()}
+    missing = [name for name in LIBRARIES if name not in pins]
+    if missing:
+        raise LookupError(f"no version is known of {', '.join(missing)}")
+    return "".join(f"{name}=={pins[name]}\n" for name in LIBRARIES).encode()
 
 
 def _project(graph: ResourceGraph) -> Mapping[str, Json]:

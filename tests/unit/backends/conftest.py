@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from backends.kubernetes.backend import KubernetesBackend
+from backends.local.backend import LocalBackend
 from compiler.diagnostics.model import Diagnostic
 from compiler.graph import ResourceGraph
 from compiler.pipeline import Toolbox, compile_project, emit_files
@@ -129,7 +130,7 @@ class Spec:
         tools = Toolbox(
             reader=MemoryFiles(files=self.files()),
             checks=(),
-            backends={"kubernetes": KubernetesBackend()},
+            backends={"kubernetes": KubernetesBackend(), "local": LocalBackend()},
             policies=NoPolicies(),
             facts=FACTS,
         )

@@ -19,7 +19,7 @@ from backends.pulumi.backend import emit
 from backends.pulumi.code import Call, Name, assignment, docstring, statement
 from compiler.ports import KubernetesObject
 
-VERSIONS = {"pulumi": "3.272.0", "pulumi-kubernetes": "4.34.2"}
+VERSIONS = {"pulumi": "3.272.0", "pulumi_kubernetes": "4.34.2", "torch": "1.0"}
 
 HARNESS = """
 import json, runpy, sys
@@ -229,3 +229,8 @@ def test_an_unknown_kind_is_refused_by_name(staging):
     body = {"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "metadata": {"name": "x"}}
     with pytest.raises(LookupError, match="ScaledObject of keda"):
         emit(staging.graph, [KubernetesObject(body=body, source="service/support")], VERSIONS)
+
+
+def test_a_library_without_a_version_is_refused_by_name(staging):
+    with pytest.raises(LookupError, match="no version is known of pulumi-kubernetes"):
+        emit(staging.graph, staging.lowered.standing, {"pulumi": "3.272.0"})

@@ -1,0 +1,232 @@
+"""The workflow: what it may do, what it waits for, and that no text of a spec becomes part of a script."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from backends.ci import scripts
+from backends.ci.backend import GITHUB, emit
+
+ROOT = Path(__file__).parents[3]
+CONSTANTS = {value for name, value in vars(scripts).items() if name.isupper() and isinstance(value, str)}
+
+
+def rendered(*specs, version="0.1.0"):
+    graphs = [spec.compile(environment).graph for spec in specs for environment in ("local", "staging")]
+    return emit(graphs, version=version)[GITHUB]
+
+
+@pytest.fixture(scope="module")
+def text(new_spec):
+    return rendered(new_spec())
+
+
+@pytest.fixture
+def document(text):
+    return yaml.load(text, Loader=yaml.BaseLoader)  # `on` stays text
+
+
+def steps(document):
+    return [(job, step) for job, body in document["jobs"].items() for step in body["steps"]]
+
+
+def test_other_peoples_changes_come_in_by_pull_request_alone(document):
+    assert document["on"] == {"pull_request": {"branches": ["main"]}, "push": {"branches": ["main"]}}
+
+
+def test_jobs_may_read_the_repository_and_nothing_else(document):
+    assert document["permissions"] == {}
+    for name, job in document["jobs"].items():
+        assert job["permissions"] == ({} if name == "verdict" else {"contents": "read"})
+
+
+def test_actions_are_pinned_to_commits_and_say_their_version(text, document):
+    used = [step["uses"] for _, step in steps(document) if "uses" in step]
+    assert len(used) > 8
+    assert all(re.fullmatch(r"actions/[a-z-]+@[0-9a-f]{40}", one) for one in used)
+    lines = [line for line in text.decode().splitlines() if "uses:" in line]
+    assert all(re.search(r" # v\d+\.\d+\.\d+$", line) for line in lines)
+
+
+def test_no_checkout_keeps_its_token(document):
+    checkouts = [step for _, step in steps(document) if step.get("uses", "").startswith("actions/checkout@")]
+    assert checkouts
+    assert all(step["with"]["persist-credentials"] == "false" for step in checkouts)
+
+
+def test_scripts_are_constants_without_expressions(document):
+    runs = [step["run"] for _, step in steps(document) if "run" in step]
+    assert len(runs) > 8
+    for run in runs:
+        assert run in CONSTANTS
+        assert "${{" not in run
+
+
+def test_secrets_reach_protected_environments_after_a_merge_alone(text, document):
+    assert text.decode().count("${{ secrets.") == 1
+    job = document["jobs"]["apply-staging"]
+    assert job["environment"] == {"name": "staging"}
+    assert job["if"] == "github.event_name == 'push' && github.ref == 'refs/heads/main'"
+    assert job["needs"] == "verdict"
+    assert "secrets.LLMOPS_TRUST" in job["steps"][-1]["env"]["TRUST"]
+
+
+def test_the_verdict_always_runs_and_waits_for_everything_before_it(document):
+    verdict = document["jobs"]["verdict"]
+    assert verdict["if"] == "always()"
+    assert verdict["needs"] == ["validate", "plan", "compile", "gates"]
+    env = verdict["steps"][-1]["env"]
+    assert json.loads(env["EXPECTED"]) == {"local": ["support-quality", "support-safety"]}
+    assert set(json.loads(re.sub(r"\$\{\{.*?\}\}", "x", env["RESULTS"]))) == {"validate", "plan", "compile", "gates"}
+
+
+def test_environments_are_applied_in_the_order_of_their_tiers(new_spec):
+    first, last = new_spec(), new_spec()
+    last.document("Environment", "staging")["metadata"]["name"] = "aaa-live"
+    last.set("Environment", "aaa-live", "spec.tier", "production")
+    graphs = [first.compile("staging").graph, last.compile("aaa-live").graph]
+    jobs = yaml.safe_load(emit(graphs, version="0.1.0")[GITHUB])["jobs"]
+    assert list(jobs) == ["validate", "compile", "verdict", "apply-staging", "apply-aaa-live"]
+    assert jobs["apply-aaa-live"]["needs"] == "apply-staging"
+    assert "gates" not in jobs["verdict"]["needs"]
+
+
+def test_the_pipeline_is_stable_and_installs_one_version(text, new_spec, document):
+    assert rendered(new_spec()) == text
+    assert document["env"]["LLMOPS_VERSION"] == "0.1.0"
+    assert all("==$LLMOPS_VERSION" in run for run in (scripts.INSTALL, scripts.INSTALL_CORE))
+    assert emit([], version="0.1.0") == {}
+
+
+HOSTILE = "${{ toJSON(secrets) }} $(id) `id` x'; id; '\nx\nEOF\nid\nverdict=passed\n::stop-commands::x"
+
+
+def test_no_text_of_a_spec_is_in_the_workflow(new_spec, text):
+    spec = new_spec()
+    for one in spec.documents:
+        one["metadata"]["description"] = HOSTILE
+        one["metadata"]["owner"] = HOSTILE[:100]
+        one["metadata"]["annotations"] = {"note": HOSTILE}
+    spec.set("Prompt", "support-answer", "spec.messages.0.content", "x {{ question }}")
+    spec.set("Guardrail", "support-rails", "spec.refusal", HOSTILE)
+    assert rendered(spec) == text
+
+
+def test_the_protected_branch_is_the_projects(new_spec):
+    spec = new_spec().set("Project", "quickstart", "spec", {"protectedBranch": "release/1.x"})
+    text = rendered(spec).decode()
+    assert "origin/release/1.x" in text
+    assert "refs/heads/release/1.x" in text
+    assert "main" not in text
+
+
+def test_actionlint_finds_nothing(text, tmp_path):
+    tool = shutil.which("actionlint") or shutil.which("actionlint", path=str(ROOT / ".tools" / "bin"))
+    if tool is None:
+        pytest.skip("actionlint is not installed: go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.12")
+    path = tmp_path / "llmops.yaml"
+    path.write_bytes(text)
+    done = subprocess.run([tool, "-no-color", str(path)], capture_output=True, text=True, check=False)
+    assert done.stdout + done.stderr == ""
+    path.write_bytes(text.replace(b"runs-on", b"runs-of", 1))
+    assert subprocess.run([tool, str(path)], capture_output=True, check=False).returncode == 1
+
+
+def test_zizmor_finds_nothing(text, tmp_path):
+    tool = shutil.which("zizmor") or shutil.which("zizmor", path=str(Path(sys.executable).parent))
+    if tool is None:
+        pytest.skip("zizmor is not installed: it is among the package's `dev` extras")
+    path = tmp_path / "llmops.yaml"
+    command = [
+        tool,
+        "--offline",
+        "--no-progress",
+        "--no-config",
+        "--format",
+        "plain",
+        "--persona",
+        "pedantic",
+        str(path),
+    ]
+    path.write_bytes(text)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    path.write_bytes(text.replace(b"  pull_request:", b"  pull_request_target:", 1))
+    assert subprocess.run(command, capture_output=True, check=False).returncode != 0
+
+
+# --- the script that decides
+
+
+def run_verdict(folder, *, expected, results, verdicts):
+    for name, body in verdicts.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(body if isinstance(body, str) else json.dumps(body))
+    environment = {
+        "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
+        "EXPECTED": json.dumps(expected),
+        "RESULTS": json.dumps(results),
+        "MAY_BE_SKIPPED": "plan",
+        "VERDICTS": str(folder),
+    }
+    return subprocess.run(
+        ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", scripts.VERDICT],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+PASSED = {"gate": "quality", "verdict": "pass", "blocks": False}
+WELL = {"validate": "success", "plan": "skipped", "gates": "success"}
+
+
+def test_the_verdict_passes_when_all_is_there(tmp_path):
+    done = run_verdict(tmp_path, expected={"local": ["quality"]}, results=WELL, verdicts={"local/quality.json": PASSED})
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("results", "verdicts", "said"),
+    [
+        (WELL, {}, "gate quality in local: no verdict"),
+        (WELL, {"other/quality.json": PASSED}, "no verdict"),
+        (WELL, {"local/quality.json": "{}"}, "no verdict"),
+        (WELL, {"local/quality.json": "{"}, "no verdict"),
+        (WELL, {"local/quality.json": "[]"}, "no verdict"),
+        (WELL, {"local/quality.json": {**PASSED, "gate": "another"}}, "quality in local"),
+        (WELL, {"local/quality.json": {**PASSED, "blocks": True, "verdict": "fail"}}, "quality in local: fail"),
+        (WELL, {"local/quality.json": {**PASSED, "blocks": 0}}, "quality in local"),
+        (WELL, {"local/quality.json": {**PASSED, "verdict": "inconclusive", "blocks": True}}, "inconclusive"),
+        ({**WELL, "gates": "skipped"}, {"local/quality.json": PASSED}, "job gates: skipped"),
+        ({**WELL, "gates": "failure"}, {"local/quality.json": PASSED}, "job gates: failure"),
+        ({**WELL, "plan": "failure"}, {"local/quality.json": PASSED}, "job plan: failure"),
+        ({**WELL, "validate": "cancelled"}, {"local/quality.json": PASSED}, "job validate: cancelled"),
+    ],
+)
+def test_the_verdict_fails_and_says_why(tmp_path, results, verdicts, said):
+    done = run_verdict(tmp_path, expected={"local": ["quality"]}, results=results, verdicts=verdicts)
+    assert done.returncode == 1
+    assert said in done.stderr
+
+
+def test_what_a_verdict_says_cannot_command_the_runner(tmp_path):
+    body = {**PASSED, "blocks": True, "verdict": "x\n::set-env name=A::b"}
+    done = run_verdict(tmp_path, expected={"local": ["quality"]}, results=WELL, verdicts={"local/quality.json": body})
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_commands_of_the_runner_are_stopped_before_anything_of_a_spec_is_printed():
+    for script in (scripts.VALIDATE, scripts.PLAN, scripts.COMPILE, scripts.GATES, scripts.APPLY):
+        assert script.index("::stop-commands::") < script.index("llmops -C")
