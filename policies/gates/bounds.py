@@ -26,6 +26,9 @@ LEAST_UNITS_FOR_T = 50
 ERROR_EXCESS = 0.1
 """Share of alpha by which skewness may raise the error of t before it gives way: 0.055 in place of 0.05."""
 
+_ROUNDING = 1e-12
+"""Spread, relative to the scores, that sums of floats leave where nothing varies."""
+
 _BETS = 7
 """Sizes of bet that the betting bound mixes, each half as cautious as the one before; the last stakes all."""
 
@@ -147,6 +150,8 @@ def _cautious_skewness(sample: Sample) -> float:
     largest = max(sample.sizes)
     ends = [largest * (end - mean) for end in (sample.low, sample.high) if end is not None]
     squares = math.fsum(residual**2 for residual in residuals)
+    if math.sqrt(squares) <= _ROUNDING * max(abs(total) for total in sample.totals):
+        return math.inf  # the scores do not vary: what is left is rounding, and says nothing of their law
     cubes = math.fsum(residual**3 for residual in residuals)
     worst = _skewness(squares, cubes, sample.units)
     for end in ends:
@@ -155,7 +160,8 @@ def _cautious_skewness(sample: Sample) -> float:
 
 
 def _skewness(squares: float, cubes: float, units: int) -> float:
-    return math.inf if squares == 0.0 else math.sqrt(units) * abs(cubes) / squares**1.5
+    spread = math.sqrt(squares / units)
+    return math.inf if spread == 0.0 else abs(cubes / units / spread / spread / spread)  # a cube could underflow
 
 
 def _support_cap(sample: Sample, low: float, alpha: float) -> float:

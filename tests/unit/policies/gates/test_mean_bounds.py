@@ -96,6 +96,12 @@ def test_near_constant_scores_do_not_take_t_since_they_may_hide_rare_failures() 
     assert choose_method(steady, 0.05) is Method.BETTING
 
 
+def test_scores_that_do_not_vary_never_take_t_even_where_sums_leave_rounding() -> None:
+    steady = items(*[0.1] * 99, 0.1 + 1e-17, low=0.0, high=None)
+    assert choose_method(steady, 0.05) is Method.TOO_FEW_UNITS
+    assert choose_method(items(0.0, 9e-112), 0.05) is Method.BETTING
+
+
 def test_few_huge_clusters_count_as_few() -> None:
     even = sample_of([(str(n % 80), n % 2 * 1.0) for n in range(800)], low=0.0, high=1.0, two_valued=True)
     uneven = sample_of([(str(min(n, 79)), n // 3 % 2 * 1.0) for n in range(800)], low=0.0, high=1.0, two_valued=True)
