@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from typing import Final, Literal, TypeVar
 from urllib.parse import urlsplit
@@ -44,12 +45,20 @@ def render_report(data: ReportData) -> str:
             profiles=[_DatasetView(name=name, profile=profile) for name, profile in _by_name(data.profiles)],
             curves=[_curve(name, points, place) for place, (name, points) in enumerate(_by_name(data.curves), 1)],
             evidence=sorted(data.evidence, key=lambda one: (one.gate, one.statement_digest)),
-            failed=[(step, *wording.error_of(step)) for step in data.steps if step.state == "failed"],
+            failed=[_failure(step, data.outcome) for step in data.steps if step.state == "failed"],
             seconds=sum(step.seconds or 0.0 for step in data.steps),
         )
     )
 
 
+def _failure(step: ReportedStep, outcome: str) -> tuple[ReportedStep, str, str]:
+    """A failed step, what went wrong and what to do; without the first where the headline says just that."""
+    error, help_ = wording.error_of(step)
+    said = error.rstrip(".").casefold() == outcome.rstrip(".").casefold()
+    return step, "" if said else error, help_
+
+
+@cache
 def _environment() -> Environment:
     own = files(__package__ or "llmops.report")
 
