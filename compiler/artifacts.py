@@ -173,7 +173,7 @@ class _Maker:
         dataset = self._get(Dataset, scratch.tokenizer.dataset)
         rows, rows_from = self._rows(dataset, scratch.tokenizer.split)
         length = context_length(self.graph, model_name)
-        assert length is not None  # the check `context-budget` has passed
+        assert length is not None  # the check `missing-context-length` has passed
         drawn = ScratchInput(
             llama=scratch.llama,
             tokenizer=TokenizerInput(

@@ -34,7 +34,6 @@ ABILITIES: Final[Mapping[str, FieldAbility]] = {
     "Service.metadata.annotations": _trivial(_NO_OBJECTS),
     "Environment.spec.images": _unsupported("processes run from the installed package, not from images"),
     "Environment.spec.store.pvc": _unsupported("a volume claim exists in a cluster only; use `store: {file: …}`"),
-    "Model.spec.from.huggingFace": _unsupported("weights of a hub cannot be fetched yet; use `from: {path: …}`"),
 }
 
 
