@@ -28,7 +28,6 @@ ABILITIES: Final[Mapping[str, FieldAbility]] = MappingProxyType(
             "a pod cannot reach a folder of this machine; give `store: {pvc: {claim: …}}`"
         ),
         "Environment.spec.target.local": _unsupported("the environment is a cluster"),
-        "Model.spec.from.huggingFace": _unsupported("no step brings weights from a hub into the store yet"),
     }
 )
 """What is not named here is honoured: it reaches a payload, an object or a check."""
