@@ -164,6 +164,7 @@ def engine_process(site: Site, engine: EnginePayload, *, resources: ComputeResou
         resources=resources,
         gpus=int(engine.transformers.device == "cuda"),
         port=ENGINE_PORT,
+        restarted_when_unhealthy=True,
         store="read",
     )
 

@@ -45,6 +45,8 @@ class Process:
     environment: Mapping[str, str] = field(default_factory=dict)
     port: int | None = None
     """Standing processes listen on it, and answer `/health` with 200 once they can take requests."""
+    restarted_when_unhealthy: bool = False
+    """Its health is its own, so a new process may cure it; a gateway's is that of its engine too."""
     store: Literal["read", "write"] | None = None
 
 
@@ -95,7 +97,7 @@ def _uses(processes: Sequence[Process], claim: str | None) -> bool:
 def _container(one: Process) -> Body:
     serving: Body = {}
     if one.port is not None:
-        serving = {"ports": [{"name": "http", "containerPort": one.port, "protocol": "TCP"}], **_probes()}
+        serving = {"ports": [{"name": "http", "containerPort": one.port, "protocol": "TCP"}], **_probes(one)}
     return {
         "name": one.task,
         "image": one.image,
@@ -127,9 +129,12 @@ def _environment(one: Process) -> Mapping[str, str]:
     return {**made, **one.environment}
 
 
-def _probes() -> Body:
+def _probes(one: Process) -> Body:
     """Nothing is sent to a process, nor started after it, before it has said that its weights are loaded."""
     health: Body = {"path": "/health", "port": "http", "scheme": "HTTP"}
+    alive: Body = {
+        "livenessProbe": {"httpGet": health, "periodSeconds": 20, "timeoutSeconds": 10, "failureThreshold": 3}
+    }
     return {
         "startupProbe": {
             "httpGet": health,
@@ -138,6 +143,7 @@ def _probes() -> Body:
             "failureThreshold": STARTUP_SECONDS // _STARTUP_PERIOD_SECONDS,
         },
         "readinessProbe": {"httpGet": health, "periodSeconds": 5, "timeoutSeconds": 5, "failureThreshold": 3},
+        **(alive if one.restarted_when_unhealthy else {}),
     }
 
 

@@ -45,6 +45,7 @@ _CONTAINER: Final = _core(
     ports=_core("ContainerPort"),
     startupProbe=_PROBE,
     readinessProbe=_PROBE,
+    livenessProbe=_PROBE,
     resources=_core("ResourceRequirements"),
     securityContext=_core("SecurityContext", capabilities=_core("Capabilities")),
     volumeMounts=_core("VolumeMount"),

@@ -150,7 +150,7 @@ def _quickstart() -> Spec:
         if path.suffix == ".yaml" and not name.startswith("build/"):
             documents += [one for one in yaml.load_all(path.read_text(), Loader=yaml.CSafeLoader) if one]
         elif path.suffix in (".jsonl", ".jinja"):
-            data[name] = path.read_bytes()[:4096]  # rows are not read here, only digested
+            data[name] = path.read_bytes()[:4096]  # rows are digested here and not read
     return Spec(documents=documents, data=data)
 
 

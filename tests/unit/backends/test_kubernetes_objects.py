@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 import yaml
 
+from backends.kubernetes.pods import USER_ID
 from compiler.plan import Decide, Provision, Record, RollOut, Verify, step_id
 from llmops_spec.payloads.base import payload_bytes, step_key
 from llmops_spec.payloads.data import CheckDataPayload
 from llmops_spec.payloads.evaluation import EvaluatePayload
 from llmops_spec.payloads.training import TrainPayload
 
+EXAMPLE = Path(__file__).parents[3] / "examples" / "quickstart"
 PAYLOADS = {"check-data": CheckDataPayload, "train": TrainPayload, "evaluate": EvaluatePayload}
 
 
@@ -265,3 +268,25 @@ def test_no_object_names_a_path_of_this_machine(staging):
     assert "store://" in text
     assert "/work/" not in text
     assert "examples/quickstart" not in text
+
+
+def test_pods_take_requests_once_they_are_healthy_and_only_an_engine_is_restarted_for_its_health(staging):
+    for role, restarted in (("engine", True), ("gateway", False)):
+        name = next(one for one in _names(staging, "Deployment") if one.startswith(f"support-{role}"))
+        (one,) = staging.one("Deployment", name)["spec"]["template"]["spec"]["containers"]
+        assert one["startupProbe"]["httpGet"] == {"path": "/health", "port": "http", "scheme": "HTTP"}
+        assert one["readinessProbe"]["httpGet"] == one["startupProbe"]["httpGet"]
+        assert ("livenessProbe" in one) is restarted
+        assert {"name": "LLMOPS_LISTEN", "value": f"0.0.0.0:{one['ports'][0]['containerPort']}"} in one["env"]
+
+
+def test_walls_stand_before_the_pods_that_need_them(staging):
+    kinds = [one["kind"] for one in staging.standing]
+    assert max(i for i, kind in enumerate(kinds) if kind == "NetworkPolicy") < kinds.index("Deployment")
+    assert kinds[0] == "Namespace"
+
+
+def test_the_image_runs_as_the_user_of_the_pods():
+    lines = (EXAMPLE.parents[1] / "deploy" / "Containerfile").read_text().splitlines()
+    assert f"USER {USER_ID}:{USER_ID}" in lines
+    assert any("--constraint" in line for line in lines)

@@ -128,22 +128,6 @@ def test_no_program_where_nothing_stands(staging):
     assert emit(staging.graph, (), VERSIONS) == {}
 
 
-def test_a_service_named_like_a_library_hides_none(spec, tmp_path):
-    spec.document("Service", "support")["metadata"]["name"] = "json"
-    spec.document("Environment", "staging")["spec"]["overrides"] = {}
-    compiled = spec.compile()
-    files = emit(compiled.graph, compiled.lowered.standing, VERSIONS)
-    assert {path.split("/")[1] for path in files} == {
-        "Pulumi.staging.yaml",
-        "Pulumi.yaml",
-        "__main__.py",
-        "requirements.txt",
-        "standing",
-    }
-    assert "pulumi/standing/service_json.py" in files
-    assert len(objects(run(write(tmp_path, files)))) == len(compiled.standing)
-
-
 HOSTILE = [
     "$(id)",
     "'; import os; os.system('id'); '",
@@ -162,14 +146,19 @@ HOSTILE = [
 ]
 
 
-def test_hostile_texts_stay_values(spec, tmp_path):
-    spec.set("Service", "support", "metadata.annotations", {f"n{i}": text for i, text in enumerate(HOSTILE)})
-    spec.set("Service", "support", "metadata.owner", HOSTILE[1])
+def test_hostile_texts_stay_values_and_a_service_named_like_a_library_hides_none(spec, tmp_path):
+    spec.document("Service", "support")["metadata"]["name"] = "json"
+    spec.document("Environment", "staging")["spec"]["overrides"] = {}
+    spec.set("Service", "json", "metadata.annotations", {f"n{i}": text for i, text in enumerate(HOSTILE)})
+    spec.set("Service", "json", "metadata.owner", HOSTILE[1])
     spec.set("Guardrail", "support-rails", "spec.refusal", "x".join(HOSTILE))
     spec.set("Environment", "staging", "spec.images.engine", HOSTILE[7])
     compiled = spec.compile()
     assert compiled.errors == []
-    found = objects(run(write(tmp_path, emit(compiled.graph, compiled.lowered.standing, VERSIONS))))
+    files = emit(compiled.graph, compiled.lowered.standing, VERSIONS)
+    assert {path.split("/")[1] for path in files if path.endswith(".py")} == {"__main__.py", "standing"}
+    assert "pulumi/standing/service_json.py" in files
+    found = objects(run(write(tmp_path, files)))
     assert [one["inputs"] for one in sorted(found, key=_place)] == sorted(
         compiled.standing, key=lambda body: (body["kind"], body["metadata"]["name"])
     )
