@@ -15,13 +15,16 @@ from compiler.diagnostics.model import Diagnostic, DiagnosticSink
 from compiler.diagnostics.suggestions import did_you_mean
 from compiler.graph import ResourceGraph
 from compiler.passes.check import check
+from compiler.passes.diff import diff
 from compiler.passes.emit import emit
 from compiler.passes.govern import govern
-from compiler.passes.load import PROJECT_FILE, load
+from compiler.passes.load import load
 from compiler.passes.lower import lower
-from compiler.passes.parse import ParsedProject, parse
+from compiler.passes.parse import parse
 from compiler.passes.resolve import resolve
+from compiler.plan import Observed, PlannedStep
 from compiler.ports import Backend, Check, Denial, Facts, Lowered, PolicyEngine, Reader
+from compiler.project import PROJECT_FILE, ParsedProject
 from compiler.source import Span
 from llmops_spec.environment import Environment
 
@@ -110,6 +113,12 @@ def emit_files(compiled: CompiledEnvironment) -> Mapping[str, bytes]:
     """The files of a sound environment, by path below `build/<environment>/`."""
     assert compiled.lowered is not None  # callers ask only after `Compilation.sound`
     return emit(compiled.graph, compiled.lowered, compiled.backend)
+
+
+def plan_steps(compiled: CompiledEnvironment, observed: Observed) -> list[PlannedStep]:
+    """What each step of a sound environment needs, given what is there."""
+    assert compiled.lowered is not None  # callers ask only after `Compilation.sound`
+    return diff(compiled.lowered.steps, observed)
 
 
 def _environments(parsed: ParsedProject, wanted: str | None, sink: DiagnosticSink) -> list[str]:

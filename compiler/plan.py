@@ -6,6 +6,8 @@ Plain data that is written to `plan.json` and read back.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, Final, Literal, TypeAlias
 
@@ -139,6 +141,23 @@ Step: TypeAlias = Annotated[ArtifactStep | ActingStep, Field(discriminator="kind
 
 def step_id(step: Step) -> StepId:
     return f"{step.kind}/{step.name}"
+
+
+def identity(step: Step) -> str:
+    """A step's key, or the revision that it should bring about."""
+    return step.revision if isinstance(step, ActingStep) else step.key
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observed:
+    """What is there, as data."""
+
+    stored: frozenset[str] = frozenset()
+    """Keys of steps whose result the store has."""
+    live: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Id of each acting step to the revision that is live and healthy."""
+    previous: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Id of each step to its key or revision in the last plan that was applied here."""
 
 
 class Action(StrEnum):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from typing import Final
 
 from compiler.ports import Facts
 from llmops_spec.digests import digest_bytes
-from llmops_spec.guardrail import VALIDATORS
 
 
 def package_facts(policies: str) -> Facts:
@@ -25,20 +25,29 @@ def pinned_versions() -> dict[str, str]:
     return {name.lower(): version for name, version in re.findall(r"^([\w.-]+)==(\S+)$", text, re.MULTILINE)}
 
 
+_MODULES: Final[Mapping[str, tuple[str, ...]]] = {
+    "prompt-language": ("llmops_spec/prompt_language.py",),
+    "statistics": ("policies/gates",),
+    "rail:max_length": ("llmops_runtime/rails/max_length.py",),
+    "rail:deny_pattern": ("llmops_runtime/rails/deny_pattern.py",),
+    "rail:personal_data": ("llmops_runtime/rails/personal_data.py", "llmops_spec/personal_data.py"),
+    "rail:guardrails_ai": ("llmops_runtime/rails/guardrails_ai.py", "llmops_runtime/rails/banned_phrases.py"),
+    "metric:exact-match": ("llmops_runtime/metrics/exact_match.py",),
+    "metric:label-accuracy": ("llmops_runtime/metrics/label_accuracy.py",),
+    "metric:rouge-l": ("llmops_runtime/metrics/rouge_l.py",),
+    "metric:latency-seconds": ("llmops_runtime/metrics/latency.py",),
+}
+"""The modules, or packages of them, that decide what each area does."""
+
+
 @cache
 def _code_digests() -> dict[str, str]:
-    runtime, spec, policies = files("llmops_runtime"), files("llmops_spec"), files("policies")
-    digests = {
-        "prompt-language": _digest(spec / "prompt_language.py"),
-        "statistics": _digest(policies / "gates"),
-    }
-    shared_rails = [runtime / "personal_data.py"]
-    for validator in VALIDATORS:
-        parts = [runtime / "rails" / f"{validator}.py", *(shared_rails if validator == "personal_data" else [])]
-        digests[f"rail:{validator}"] = _digest(*parts)
-    for metric in ("exact-match", "label-accuracy", "rouge-l", "latency-seconds"):
-        digests[f"metric:{metric}"] = _digest(runtime / "metrics" / f"{metric.replace('-', '_')}.py")
-    return digests
+    return {area: _digest(*(_inside(path) for path in paths)) for area, paths in _MODULES.items()}
+
+
+def _inside(path: str) -> Traversable:
+    package, _, rest = path.partition("/")
+    return files(package).joinpath(rest)
 
 
 def _digest(*parts: Traversable) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from compiler.passes.load import PROJECT_FILE
 from compiler.pipeline import Compilation, Toolbox, compile_project
 from compiler.ports import Reader
+from compiler.project import PROJECT_FILE
 from llmops.discovery import backends, checks, policies
 from llmops.errors import OperationFailed
 from llmops.facts import package_facts

@@ -5,22 +5,21 @@ Called by the command after `lower`, with what it observed of the store and of t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
-from compiler.plan import Action, Evaluate, PlannedStep, Provision, Record, RollOut, Step, Verify, step_id
-
-
-@dataclass(frozen=True, kw_only=True)
-class Observed:
-    """What is there, as data."""
-
-    stored: frozenset[str] = frozenset()
-    """Keys of steps whose result the store has."""
-    live: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Id of each acting step to the revision that is live and healthy."""
-    previous: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Id of each step to its key or revision in the last plan that was applied here."""
+from compiler.plan import (
+    Action,
+    Evaluate,
+    Observed,
+    PlannedStep,
+    Provision,
+    Record,
+    RollOut,
+    Step,
+    Verify,
+    identity,
+    step_id,
+)
 
 
 def diff(steps: Sequence[Step], observed: Observed) -> list[PlannedStep]:
@@ -33,11 +32,6 @@ def diff(steps: Sequence[Step], observed: Observed) -> list[PlannedStep]:
             running.add(step_id(step))
         planned.append(one)
     return planned
-
-
-def identity(step: Step) -> str:
-    """A step's key, or the revision that it should bring about."""
-    return step.revision if isinstance(step, Provision | RollOut | Verify | Record) else step.key
 
 
 def _planned(step: Step, observed: Observed, running: set[str]) -> PlannedStep:

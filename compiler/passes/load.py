@@ -8,27 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import lru_cache
 
 from compiler.diagnostics.catalogue import INVALID_VALUE, MISSING_PROJECT, UNREADABLE_FILE
 from compiler.diagnostics.model import DiagnosticSink
 from compiler.documents import RawDocument, read_documents, type_document
 from compiler.ports import Reader
+from compiler.project import PROJECT_FILE, Sources
 from compiler.source import Span
 from llmops_spec.project import Project
-
-PROJECT_FILE = "llmops.yaml"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sources:
-    """The documents of a project, still untyped, in the order of their files."""
-
-    project: Project
-    documents: tuple[RawDocument, ...]
-    files: tuple[str, ...]
-    """Every spec file that was read."""
 
 
 def load(reader: Reader, sink: DiagnosticSink) -> Sources | None:

@@ -16,9 +16,7 @@ from compiler.ports import Ability, Backend, Facts, FieldAbility, Lowered, Reade
 from compiler.source import LocatedMapping, LocatedSequence, LocatedValue
 
 
-def lower(
-    graph: ResourceGraph, backend: Backend, facts: Facts, files: Reader, sink: DiagnosticSink
-) -> Lowered | None:
+def lower(graph: ResourceGraph, backend: Backend, facts: Facts, files: Reader, sink: DiagnosticSink) -> Lowered | None:
     """Steps and objects of one environment; None where anything before, or the target, refuses."""
     _report_unsupported(graph, backend, sink)
     if sink.has_errors:

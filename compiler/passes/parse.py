@@ -6,31 +6,11 @@ Called by `compiler.pipeline` after `load`. Pure. Reports what typing reports (`
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
 from compiler.diagnostics.catalogue import DUPLICATE_RESOURCE, SEVERAL_PROJECTS
 from compiler.diagnostics.model import DiagnosticSink, Label
 from compiler.documents import RawDocument, type_document
 from compiler.graph import ResourceId, resource_id
-from compiler.passes.load import Sources
-from llmops_spec.base import Resource
-from llmops_spec.project import Project
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class ParsedDocument:
-    raw: RawDocument
-    resource: Resource | None
-    """None where it failed to type; that has been reported."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class ParsedProject:
-    project: Project
-    documents: Mapping[ResourceId, ParsedDocument]
-    """Sorted by id, so that the order of files and documents never matters."""
-    files: tuple[str, ...]
+from compiler.project import ParsedDocument, ParsedProject, Sources
 
 
 def parse(sources: Sources, sink: DiagnosticSink) -> ParsedProject:

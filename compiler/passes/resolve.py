@@ -13,7 +13,7 @@ from compiler.diagnostics.model import Diagnostic, DiagnosticSink, Label
 from compiler.diagnostics.suggestions import did_you_mean
 from compiler.documents import RawDocument, type_document
 from compiler.graph import Edge, ResourceGraph, ResourceId, ResourceNode, locate_key, resource_id
-from compiler.passes.parse import ParsedDocument, ParsedProject
+from compiler.project import ParsedDocument, ParsedProject
 from compiler.source import LocatedMapping, LocatedSequence, LocatedValue, Span
 from compiler.spec_fields import EACH, FieldPath, reference_paths
 from llmops_spec.environment import Environment

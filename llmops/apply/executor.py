@@ -14,10 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
-from compiler.passes.diff import identity
 from compiler.plan import (
-    Action,
     ActingStep,
+    Action,
     ArtifactStep,
     CheckData,
     Decide,
@@ -32,6 +31,7 @@ from compiler.plan import (
     Train,
     TransformData,
     Verify,
+    identity,
     step_id,
 )
 from llmops.apply.integrity import tampered

@@ -7,9 +7,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from compiler.passes.diff import Observed, diff
-from compiler.pipeline import Compilation, CompiledEnvironment
-from compiler.plan import PLAN_FORMAT, Action, Basis, Decide, Plan, PolicyFinding, RollOut, Step, step_id
+from compiler.pipeline import Compilation, CompiledEnvironment, plan_steps
+from compiler.plan import PLAN_FORMAT, Action, Basis, Decide, Observed, Plan, PolicyFinding, RollOut, Step, step_id
 from llmops.apply.site import Site
 from llmops.errors import Exit, OperationFailed
 from llmops_spec.digests import canonical, digest
@@ -29,7 +28,7 @@ def make_plan(site: Site, compilation: Compilation, *, under: str = "") -> Plan:
         project=compiled.graph.project.metadata.name,
         environment=site.environment,
         target=compiled.backend.target,
-        steps=diff(steps, observed),
+        steps=plan_steps(compiled, observed),
         removals=_removals(site, steps),
         policies=_policy_findings(compilation, compiled),
         notes=list(compiled.lowered.notes),

@@ -9,8 +9,7 @@ from contextlib import AbstractContextManager
 import click
 
 from compiler.diagnostics.suggestions import did_you_mean
-from compiler.passes.diff import identity
-from compiler.plan import ArtifactStep, Decide, Step, step_id
+from compiler.plan import ArtifactStep, Decide, Step, identity, step_id
 from llmops.apply.integrity import verify_stored
 from llmops.apply.journal import Entry
 from llmops.apply.judge import open_judge

@@ -9,8 +9,7 @@ import click
 
 from compiler.diagnostics.suggestions import did_you_mean
 from compiler.graph import ResourceGraph, ResourceNode
-from compiler.passes.diff import identity
-from compiler.plan import Step, step_id
+from compiler.plan import Step, identity, step_id
 from compiler.source import LocatedMapping, LocatedSequence, child
 from llmops.apply.planning import make_plan
 from llmops.apply.site import open_site

@@ -1,0 +1,43 @@
+"""A project between its files and its graphs: what `load` found and what `parse` made of it.
+
+Plain data that passes hand on, so that no pass imports another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from compiler.documents import RawDocument
+from compiler.graph import ResourceId
+from llmops_spec.base import Resource
+from llmops_spec.project import Project
+
+PROJECT_FILE: Final = "llmops.yaml"
+"""At the root of every project."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sources:
+    """The documents of a project, still untyped, in the order of their files."""
+
+    project: Project
+    documents: tuple[RawDocument, ...]
+    files: tuple[str, ...]
+    """Every spec file that was read."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ParsedDocument:
+    raw: RawDocument
+    resource: Resource | None
+    """None where it failed to type; that has been reported."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ParsedProject:
+    project: Project
+    documents: Mapping[ResourceId, ParsedDocument]
+    """Sorted by id, so that the order of files and documents never matters."""
+    files: tuple[str, ...]
