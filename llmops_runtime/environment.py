@@ -54,6 +54,7 @@ def quiet_libraries() -> None:
     os.environ.update(QUIET)
     settings = Path(os.environ.get("HOME") or Path.home()) / ".guardrailsrc"
     if not settings.exists():
+        settings.parent.mkdir(parents=True, exist_ok=True)
         settings.write_text(_GUARDRAILS_RC)
 
 

@@ -20,7 +20,7 @@ _FULL_IN_TEXT: Final = re.compile(rf"\(os error ({'|'.join(str(one) for one in s
 """Libraries written in Rust raise their own errors; the system's number stands in the text."""
 
 
-class TaskFailed(Exception):
+class TaskFailed(Exception):  # noqa: N818  # reads as what it says
     """A task gives up, with a sentence for the person who reads the result."""
 
     def __init__(self, code: FailureCode, message: str, advice: str = "") -> None:

@@ -111,7 +111,7 @@ def load_bytes(store: Store, rows: Rows, folder: Path) -> bytes:
         copy.unlink()
 
 
-class _Refused(Exception):
+class _Refused(Exception):  # noqa: N818  # not an error of ours but an answer about a line
     """A value that JSON Lines may spell and we do not take."""
 
 

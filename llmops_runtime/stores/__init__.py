@@ -10,7 +10,7 @@ from urllib.parse import unquote
 from llmops_spec.store import Store
 
 
-class StoreUnknown(Exception):
+class StoreUnknown(Exception):  # noqa: N818  # reads as what it says
     """A store URL that names no store we have. Carries a sentence for the user."""
 
 

@@ -60,7 +60,6 @@ def _set_up_torch(payload: TrainPayload) -> None:
 
 def _train(payload: TrainPayload, context: TaskContext, rows: list[NumberedRow], tracker: Tracker) -> Notes:
     from llmops_runtime.train.curve import Curve
-    from llmops_runtime.train.finetune import with_lora
     from llmops_runtime.train.start import starting_point
 
     start = starting_point(payload, context)
@@ -73,6 +72,8 @@ def _train(payload: TrainPayload, context: TaskContext, rows: list[NumberedRow],
         tracker=tracker,
     )
     if payload.method == "lora":
+        from llmops_runtime.train.finetune import with_lora
+
         if payload.lora is None:
             raise TaskFailed("internal", "the payload has no `lora` settings")
         _seed(payload.seed)
