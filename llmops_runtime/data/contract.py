@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from llmops_runtime.data.findings import Finding
-from llmops_runtime.data.personal import find_personal
 from llmops_runtime.data.rows import NumberedRow, Row, item_id
 from llmops_spec.payloads.data import CheckDataPayload, CheckedSplit, PersonalDataFound
+from llmops_spec.personal_data import find_personal
 
 TRAIN: Final = "train"
 """Name of the split that others may not overlap with, and that the baseline learns from."""

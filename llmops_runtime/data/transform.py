@@ -10,11 +10,11 @@ import json
 from collections.abc import Collection
 
 from llmops_runtime.context import TaskContext
-from llmops_runtime.data.personal import redact
 from llmops_runtime.data.rows import NumberedRow, Row, RowProblem, load_bytes, parse_rows
 from llmops_runtime.discovery import Notes
 from llmops_runtime.failures import TaskFailed
 from llmops_spec.payloads.data import Rows, TransformPayload
+from llmops_spec.personal_data import redact
 
 
 def run_transform(payload: TransformPayload, context: TaskContext) -> Notes:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from llmops_runtime.data.personal import find_personal, redact
 from llmops_runtime.rails.validator import Caught, Judgement, Passed
+from llmops_spec.personal_data import find_personal, redact
 
 _QUICK_CHARACTERS: Final = 2000
 """The detector's time may grow with the square of a text that was made for it: 1 s at 65,000 characters."""

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmops_runtime.data.personal import find_personal, redact
+from llmops_spec.personal_data import find_personal, redact
 
 FOUND = [
     ("write to jane.doe@example.com please", "write to [email] please"),

@@ -1,9 +1,9 @@
 """Find e-mail addresses and phone numbers in text, with few false alarms.
 
-Called by `check-data` (which reports them) and `transform` (which replaces them). A phone number is recognised by its
-shape where the shape is telling (`+49 30 1234567`, `(555) 010-1234`), and otherwise only after a word that announces
-one; a word that announces an order, invoice or serial number speaks against it, and so does the shape of a date,
-a price or a card number.
+Called by `check-data` (which reports them), `transform` (which replaces them), the `personalData` rail, and
+`llmops init` (which marks the columns that hold them). A phone number is recognised by its shape where the shape is
+telling (`+49 30 1234567`, `(555) 010-1234`), and otherwise only after a word that announces one; a word that announces
+an order, invoice or serial number speaks against it, and so does the shape of a date, a price or a card number.
 """
 
 from __future__ import annotations
