@@ -21,6 +21,7 @@ from policies.gates.bounds import (
     p_value_above,
     proportion_lower,
     standard_error,
+    units_needed_for_t,
 )
 from policies.gates.samples import Sample, sample_of
 
@@ -102,11 +103,12 @@ def test_scores_that_do_not_vary_never_take_t_even_where_sums_leave_rounding() -
     assert choose_method(items(0.0, 9e-112), 0.05) is Method.BETTING
 
 
-def test_few_huge_clusters_count_as_few() -> None:
-    even = sample_of([(str(n % 80), n % 2 * 1.0) for n in range(800)], low=0.0, high=1.0, two_valued=True)
-    uneven = sample_of([(str(min(n, 79)), n // 3 % 2 * 1.0) for n in range(800)], low=0.0, high=1.0, two_valued=True)
-    assert even.units == uneven.units == 80
-    assert uneven.effective_units < 2 < 79 < even.effective_units
+def test_a_few_large_clusters_among_many_count_as_few() -> None:
+    scores = [(str(unit), unit % 2 * 1.0) for unit in range(80) for _ in range(10 if unit < 10 else 1)]
+    uneven = sample_of(scores, low=0.0, high=1.0, two_valued=True)
+    assert uneven.units == 80
+    assert uneven.effective_units == pytest.approx(170**2 / 1070)
+    assert units_needed_for_t(uneven, 0.05) <= 80
     assert choose_method(uneven, 0.05) is Method.BETTING
 
 
@@ -133,6 +135,12 @@ def test_betting_holds_for_clusters_of_unlike_sizes_and_unlike_laws(chances: tup
         sample = sample_of(scores, low=0.0, high=1.0, two_valued=False)
         missed += weight * (lower_bound(sample, 0.2, Method.BETTING) > truth)
     assert missed <= 0.2
+
+
+def test_betting_weighs_a_unit_by_its_items() -> None:
+    """Twenty good single items do not make up for one bad cluster of twenty."""
+    scores = [(str(unit), 1.0) for unit in range(20)] + [("large", 0.0)] * 20
+    assert lower_bound(sample_of(scores, low=0.0, high=1.0, two_valued=False), 0.05, Method.BETTING) < 0.3
 
 
 def test_betting_is_not_much_wider_than_the_exact_bound() -> None:
@@ -202,6 +210,13 @@ def test_the_p_value_is_the_level_at_which_the_bound_reaches_the_bar(method: Met
     for alpha in (0.01, 0.05, 0.2):
         agreed = p_value_above(sample, bar, method, tuned_for=alpha) <= alpha
         assert agreed == (lower_bound(sample, alpha, method) >= bar)
+
+
+@pytest.mark.parametrize("alpha", [0.01, 0.05, 0.2])
+def test_the_wealth_of_the_bets_at_the_bound_is_one_over_alpha(alpha: float) -> None:
+    sample = items(*(n % 10 / 10 for n in range(40)))
+    bound = lower_bound(sample, alpha, Method.BETTING)
+    assert p_value_above(sample, bound, Method.BETTING, tuned_for=alpha) == pytest.approx(alpha, rel=1e-5)
 
 
 def test_the_p_value_respects_the_cap_of_the_support() -> None:

@@ -98,6 +98,12 @@ def test_fifty_eight_items_cannot_show_a_ninety_fifth_percentile(written: Any) -
     assert enough.verdict == "pass"
 
 
+def test_three_items_cannot_bound_a_median_from_either_side(written: Any) -> None:
+    record = written(scores={"a": [1.0], "b": [2.0], "c": [3.0]}, metric="latency-seconds").record()
+    found = one(record, Threshold(side="at-most", value=2.5, quantile=0.5), "latency-seconds")
+    assert (found.verdict, found.estimate, found.low, found.high) == ("inconclusive", 2.0, None, None)
+
+
 def test_a_low_quantile_at_least_is_the_mirror_of_a_high_one_at_most(written: Any) -> None:
     scores = {f"i{n}": [n / 100] for n in range(101)}
     flipped = {item: [1.0 - score] for item, (score,) in scores.items()}
@@ -200,6 +206,20 @@ def test_other_items_are_refused_even_where_the_baseline_was_trimmed(written: An
     header = written(scores=mixed(50, 0)).lines()[0]
     refused = one(record, Better(baseline=BASE), baselines={BASE: read_record([header, *forged])})
     assert "the items or their rows" in refused.reason
+
+
+def test_a_baseline_that_lacks_a_line_blocks_whatever_the_limits(written: Any) -> None:
+    record = written(scores={f"i{n}": [1.0, 1.0] for n in range(200)}).record()
+    baseline = read_record(written(scores={f"i{n}": [0.0, 0.0] for n in range(200)}).lines()[:-1])
+    gate = judged(
+        record,
+        Better(baseline=BASE),
+        baselines={BASE: baseline},
+        limits=Limits(unscorable=1.0, errored=1.0),
+        on_inconclusive="warn",
+    )
+    assert (gate.verdict, gate.blocks) == ("inconclusive", True)
+    assert "absent" in gate.criteria[0].reason
 
 
 def test_another_subject_is_the_treatment_and_never_refused(written: Any) -> None:
