@@ -8,10 +8,12 @@ from pathlib import Path
 from compiler.pipeline import Compilation, Toolbox, compile_project
 from compiler.ports import Reader
 from compiler.project import PROJECT_FILE
+from llmops.comparison import Changes, compare
 from llmops.discovery import backends, checks, policies
 from llmops.errors import OperationFailed
 from llmops.facts import package_facts
 from llmops.io.files import ProjectFiles
+from llmops.io.git import RevisionFiles
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +32,16 @@ class Workspace:
             facts=package_facts(rules.digest()),
         )
         return compile_project(tools, environment)
+
+    def changes_since(self, revision: str, environment: str, now: Compilation) -> Changes:
+        """What the working tree does to a sound environment, against the spec of a Git revision.
+
+        Raises:
+            OperationFailed: the revision cannot be read.
+        """
+        files = RevisionFiles(self.root, revision)
+        base = Workspace(root=self.root, files=files).compile(environment)
+        return compare(base.environments.get(environment), now.environments[environment], files.commit)
 
     def state_folder(self, environment: str) -> Path:
         """What this machine knows of one environment: journal, lock, logs, what runs."""

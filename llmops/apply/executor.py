@@ -120,7 +120,7 @@ class Executor:
         outcome = RunOutcome()
         chosen = [one for one in plan.steps if acting or isinstance(one.step, ArtifactStep)]
         plan_digest = plan.digest()
-        self.site.journal.remember_plan(plan_digest, plan.model_dump(by_alias=True, mode="json"))
+        self.site.journal.remember_plan(plan)
         try:
             self._vouch_for_cached(chosen, outcome)
             for number, one in enumerate(chosen, start=1):

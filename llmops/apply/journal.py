@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
+from compiler.plan import Plan
 from llmops.errors import OperationFailed
 from llmops_spec.digests import Json, digest
 
@@ -114,15 +115,17 @@ class Journal:
 
     # --- plans
 
-    def remember_plan(self, plan_digest: str, body: Json) -> None:
+    def remember_plan(self, plan: Plan) -> None:
         self._db.execute(
-            "INSERT OR REPLACE INTO plans VALUES (?, ?, ?)", (plan_digest, _now(), json.dumps(body, sort_keys=True))
+            "INSERT OR REPLACE INTO plans VALUES (?, ?, ?)",
+            (plan.digest(), _now(), plan.model_dump_json(by_alias=True)),
         )
 
-    def plans(self) -> list[Json]:
+    def plans(self) -> Iterator[Plan]:
         """Every plan that was applied, latest first."""
-        rows = self._db.execute("SELECT body FROM plans ORDER BY at DESC, rowid DESC").fetchall()
-        return [json.loads(body) for (body,) in rows]
+        with closing(self._db.execute("SELECT body FROM plans ORDER BY at DESC, rowid DESC")) as rows:
+            for (body,) in rows:
+                yield Plan.model_validate_json(body)
 
     # --- what is live
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from itertools import islice
 
 import click
 
@@ -61,11 +62,8 @@ def command(ctx: click.Context, environment: str, delete: bool, keep_plans: int)
 
 
 def _keys_of_plans(site: Site, count: int) -> set[str]:
-    found: set[str] = set()
-    for plan in site.journal.plans()[:count]:
-        assert isinstance(plan, dict)
-        found |= {one["step"]["key"] for one in plan["steps"] if "key" in one["step"]}
-    return found
+    latest = islice(site.journal.plans(), count)
+    return {one.step.key for plan in latest for one in plan.steps if isinstance(one.step, ArtifactStep)}
 
 
 def _stored_keys(site: Site) -> set[str]:

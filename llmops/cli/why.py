@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import click
 
 from compiler.diagnostics.suggestions import did_you_mean
 from compiler.graph import ResourceGraph, ResourceNode
-from compiler.plan import Step, identity, step_id
+from compiler.plan import Plan, Step, identity, step_id
 from compiler.source import LocatedMapping, LocatedSequence, child
 from llmops.apply.planning import make_plan
 from llmops.apply.site import open_site
@@ -46,17 +46,15 @@ def command(ctx: click.Context, what: str, environment: str) -> None:
         print_findings(project, compilation, "text")
         sys.exit(Exit.FINDINGS)
     with open_site(project, compiled) as site:
-        plan = make_plan(site, compilation)
-        earlier = site.journal.plans()
-    planned = {step_id(one.step): one for one in plan.steps}
-    if what not in planned:
-        raise OperationFailed(
-            f"there is no resource and no step `{what}`", help=did_you_mean(what, [*planned, *_ids(compiled.graph)])
-        )
-    one = planned[what]
-    say(f"{what}: {one.action.value} ({one.reason})")
-    for line in _why_step(one.step, _earlier_step(earlier, what, identity(one.step))):
-        say(f"  {line}")
+        planned = {step_id(one.step): one for one in make_plan(site, compilation).steps}
+        if what not in planned:
+            raise OperationFailed(
+                f"there is no resource and no step `{what}`", help=did_you_mean(what, [*planned, *_ids(compiled.graph)])
+            )
+        one = planned[what]
+        say(f"{what}: {one.action.value} ({one.reason})")
+        for line in _why_step(one.step, _earlier_step(site.journal.plans(), one.step)):
+            say(f"  {line}")
 
 
 def _ids(graph: ResourceGraph) -> list[str]:
@@ -78,22 +76,17 @@ def _why_value(node: ResourceNode, field: str) -> str:
     return f"{node.id}.{field} is {shown}, set at {node.span(*path)}"
 
 
-def _earlier_step(plans: list[object], wanted: str, now: str) -> Mapping[str, object] | None:
+def _earlier_step(plans: Iterator[Plan], wanted: Step) -> Step | None:
     """The step as it was in the latest plan in which its identity was another one."""
-    for plan in plans:
-        assert isinstance(plan, dict)
-        for one in plan["steps"]:
-            step = one["step"]
-            if f"{step['kind']}/{step['name']}" == wanted and step.get("key", step.get("revision")) != now:
-                return step
-    return None
+    every = (one.step for plan in plans for one in plan.steps if step_id(one.step) == step_id(wanted))
+    return next((step for step in every if identity(step) != identity(wanted)), None)
 
 
-def _why_step(step: Step, before: Mapping[str, object] | None) -> Iterator[str]:
+def _why_step(step: Step, before: Step | None) -> Iterator[str]:
     if before is None:
         yield "no earlier plan had it otherwise"
         return
-    old, new = dict(_leaves(before)), dict(_leaves(step.model_dump(by_alias=True, mode="json")))
+    old, new = (dict(_leaves(one.model_dump(by_alias=True, mode="json"))) for one in (before, step))
     for place in sorted({*old, *new}):
         if old.get(place) != new.get(place) and place != "needs":
             yield f"{place}: {_shown(old.get(place))} -> {_shown(new.get(place))}"
