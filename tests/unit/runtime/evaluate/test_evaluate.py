@@ -257,6 +257,11 @@ def test_a_row_in_two_splits_is_one_item_with_two_slices(evaluate) -> None:
     }
 
 
+def test_one_id_for_different_rows_of_two_splits(evaluate) -> None:
+    with pytest.raises(TaskFailed, match="line 1 of the split `strict` has the id `q00` of another row in `heldout`"):
+        evaluate("http://127.0.0.1:9", {"heldout": ROWS[:1], "strict": [ROWS[0] | {"question": "other"}]})
+
+
 @pytest.mark.parametrize(
     ("rows", "changes", "message"),
     [

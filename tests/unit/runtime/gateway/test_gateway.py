@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from llmops_runtime.rails.validator import Validator
+from llmops_runtime.rails.validator import Passed, Validator
 
 PHONE_RAIL = {"personalData": {}, "onFail": "redact", "onError": "closed"}
 DENY_RAIL = {"denyPattern": {"patterns": ["ignore (all )?previous"]}, "onError": "closed"}
