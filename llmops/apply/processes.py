@@ -6,7 +6,6 @@ time, so that a killed `apply` leaves none that the next one cannot find and end
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -22,7 +21,7 @@ import psutil
 from llmops.apply.journal import Journal
 from llmops.errors import Exit, OperationFailed
 from llmops.io.files import write_atomically
-from llmops_spec.payloads.base import Payload
+from llmops_spec.payloads.base import Payload, payload_bytes
 from llmops_spec.payloads.results import Progress, TaskResult
 from llmops_spec.payloads.serving import EnginePayload, GatewayPayload, Ready
 
@@ -133,7 +132,7 @@ class ProcessHost:
         self, payload: Payload, name: str, place: Path, variables: Mapping[str, str], *, stdout: int
     ) -> subprocess.Popen[bytes]:
         task = payload.to_json()["task"]
-        write_atomically(place / "payload.json", json.dumps(payload.to_json(), indent=1, sort_keys=True).encode())
+        write_atomically(place / "payload.json", payload_bytes(payload))
         log = self.log_path(name)
         log.parent.mkdir(parents=True, exist_ok=True)
         environment = {key: os.environ[key] for key in _PASSED_ON if key in os.environ}
