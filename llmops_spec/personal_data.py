@@ -9,6 +9,7 @@ an order, invoice or serial number speaks against it, and so does the shape of a
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -65,20 +66,23 @@ class PersonalText:
 
 def find_personal(text: str) -> list[PersonalText]:
     """E-mail addresses and phone numbers in `text`, in order, not overlapping."""
-    found = list(_emails(text)) if "@" in text else []
-    taken = [(one.start, one.end) for one in found]
-    for phone in _phones(text):
-        if all(phone.end <= start or phone.start >= end for start, end in taken):
-            found.append(phone)
-            taken.append((phone.start, phone.end))
-    return sorted(found, key=lambda one: one.start)
+    found: list[PersonalText] = []
+    for one in (*(_emails(text) if "@" in text else ()), *_phones(text)):
+        place = bisect_left(found, one.start, key=lambda known: known.start)
+        after_the_one_before = place == 0 or found[place - 1].end <= one.start
+        if after_the_one_before and (place == len(found) or one.end <= found[place].start):
+            found.insert(place, one)
+    return found
 
 
 def redact(text: str) -> str:
     """`text` with `[email]` and `[phone]` in their places."""
-    for one in reversed(find_personal(text)):
-        text = f"{text[: one.start]}[{one.kind}]{text[one.end :]}"
-    return text
+    pieces: list[str] = []
+    kept_until = 0
+    for one in find_personal(text):
+        pieces += [text[kept_until : one.start], f"[{one.kind}]"]
+        kept_until = one.end
+    return "".join(pieces) + text[kept_until:]
 
 
 def _emails(text: str) -> Iterator[PersonalText]:

@@ -85,7 +85,15 @@ def test_redacting_leaves_nothing_to_redact_twice_over(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["+1 " * 20_000, "1" * 100_000, "a." * 50_000 + "@", "a@" + "b." * 50_000, "(12)" * 20_000]
+    "text",
+    [
+        "call 5550101234 " * 15_000,
+        "+1 " * 20_000,
+        "1" * 100_000,
+        "a." * 50_000 + "@",
+        "a@" + "b." * 50_000,
+        "(12)" * 20_000,
+    ],
 )
 def test_hostile_text_costs_no_more_than_its_length(text: str) -> None:
     started = time.process_time()
