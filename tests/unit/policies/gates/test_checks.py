@@ -228,9 +228,10 @@ def test_a_slice_that_does_not_exist_is_the_only_finding(make_graph) -> None:
     "text",
     [
         project("{metric: exact-match, atLeast: 0.99999}", read="[missing]"),
+        project("{metric: exact-match, atLeast: 0.99999}", read="[test, missing]"),
         project("{metric: exact-match, atLeast: 0.99999}", cluster="group"),
     ],
-    ids=["a split that is not there", "clusters that are not declared"],
+    ids=["a split that is not there", "one of two splits", "clusters that are not declared"],
 )
 def test_what_is_reported_elsewhere_is_not_reported_again(make_graph, text: str) -> None:
     assert found(make_graph(text)) == []
