@@ -5,7 +5,7 @@ STAMP := $(VENV)/.installed
 export PYTEST_DISABLE_PLUGIN_AUTOLOAD := 1
 PYTEST := $(PY) -m pytest -p pytest_timeout -p _hypothesis_pytestplugin
 
-.PHONY: demo test test-fast check fix golden bench lint types contracts clean
+.PHONY: demo test test-fast check fix golden docs bench lint types contracts clean
 
 demo: $(STAMP)  ## the quickstart, from data to a served model
 	$(VENV)/bin/llmops -C examples/quickstart apply --env local
@@ -33,7 +33,10 @@ fix: $(STAMP)
 	$(VENV)/bin/ruff check --fix .
 
 golden: $(STAMP)  ## write the golden trees anew; read the difference before it is committed
-	LLMOPS_WRITE_GOLDEN=1 $(PYTEST) tests/golden -q
+	LLMOPS_GOLDEN=write $(PYTEST) tests/unit/backends/test_golden.py -q
+
+docs: $(STAMP)  ## docs/reference, from the code
+	PYTHONPATH=. $(PY) docs/generate.py
 
 bench: $(STAMP)
 	$(PY) -m benchmarks

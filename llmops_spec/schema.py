@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import textwrap
 from typing import Any
 
 from pydantic import BaseModel
@@ -61,14 +62,15 @@ def _models() -> list[type[BaseModel]]:
         model = waiting.pop()
         if model.__name__ not in found:
             found[model.__name__] = model
-            waiting += [part for field in model.model_fields.values() for part in _inside(field.annotation)]
+            waiting += [part for field in model.model_fields.values() for part in models_inside(field.annotation)]
     return list(found.values())
 
 
-def _inside(annotation: Any) -> list[type[BaseModel]]:
+def models_inside(annotation: Any) -> list[type[BaseModel]]:
+    """The models that an annotation speaks of, through unions, lists and mappings."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
-    return [part for one in getattr(annotation, "__args__", ()) for part in _inside(one)]
+    return [part for one in getattr(annotation, "__args__", ()) for part in models_inside(one)]
 
 
 def field_docs(model: type[BaseModel]) -> dict[str, str]:
@@ -81,7 +83,7 @@ def field_docs(model: type[BaseModel]) -> dict[str, str]:
 
 
 def _own_docs(model: type[BaseModel]) -> dict[str, str]:
-    body = ast.parse(inspect.cleandoc(inspect.getsource(model))).body[0]
+    body = ast.parse(textwrap.dedent(inspect.getsource(model))).body[0]
     assert isinstance(body, ast.ClassDef)
     docs: dict[str, str] = {}
     for field, text in zip(body.body, body.body[1:], strict=False):

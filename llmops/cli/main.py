@@ -11,7 +11,7 @@ import click
 from llmops import __version__
 from llmops.errors import Exit, OperationFailed
 
-_COMMANDS = {
+COMMANDS = {
     "apply": "Make an environment match its spec, through every gate.",
     "compile": "Write manifests, jobs and the Pulumi program, or the CI pipeline.",
     "destroy": "Stop what runs in an environment; artifacts and evidence stay.",
@@ -35,10 +35,10 @@ class _LazyGroup(click.Group):
     """Knows its commands by name and imports one when it is called, so that starting costs little."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's
-        return sorted(_COMMANDS)
+        return sorted(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  # click's
-        if cmd_name not in _COMMANDS:
+        if cmd_name not in COMMANDS:
             return None
         found = importlib.import_module(f"llmops.cli.{cmd_name}").command
         assert isinstance(found, click.Command)
@@ -47,15 +47,15 @@ class _LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # click's
         """List the commands without importing them."""
         with formatter.section("Commands"):
-            formatter.write_dl(sorted(_COMMANDS.items()))
+            formatter.write_dl(sorted(COMMANDS.items()))
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             from compiler.diagnostics.suggestions import nearest
 
-            near = nearest(args[0], _COMMANDS)
+            near = nearest(args[0], COMMANDS)
             said = f"; did you mean `{near[0]}`?" if near else ""
             raise click.UsageError(f"there is no command `{args[0]}`{said}", ctx)
         return super().resolve_command(ctx, args)
