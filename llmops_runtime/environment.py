@@ -43,6 +43,10 @@ QUIET: Final = MappingProxyType(
 )
 """What each variable is for follows from its name; the last one makes CUDA matrix products repeatable."""
 
+PATIENT_THREADS: Final = MappingProxyType({"GOMP_SPINCOUNT": "2000"})
+"""Threads that wait for each other give their core up soon instead of spinning. Alone on a machine it costs nothing;
+where other work wants the cores, two spinning threads made a training ten times slower."""
+
 _GUARDRAILS_RC: Final = "id=\ntoken=\nenable_metrics=false\nuse_remote_inferencing=false\n"
 
 
@@ -52,6 +56,7 @@ def quiet_libraries() -> None:
     guardrails-ai obeys a file in the home folder alone: it is written where there is none.
     """
     os.environ.update(QUIET)
+    os.environ.update(PATIENT_THREADS)
     settings = Path(os.environ.get("HOME") or Path.home()) / ".guardrailsrc"
     if not settings.exists():
         settings.parent.mkdir(parents=True, exist_ok=True)
