@@ -491,3 +491,7 @@ def test_a_time_that_is_none_is_refused() -> None:
 
 def test_every_reason_has_a_next_step() -> None:
     assert set(NEXT_STEPS) == set(Reason)
+
+
+def test_an_envelope_above_the_size_limit_is_not_even_decoded() -> None:
+    assert outcome(replace(SIGNED, summary=seal(b"x" * (1 << 20), KEY))) == Reason.NOT_AN_ENVELOPE
