@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from llmops_spec.catalogue.metrics import METRICS, MetricFacts
+from policies.gates.bounds import Interval
+from policies.gates.questions import question_of
 from policies.gates.records import Record, read_record
 from policies.gates.results import CriterionVerdict, GateVerdict
 from policies.gates.rules import Bar, Better, CriterionRule, GateRules, Limits, NeverFail, NonInferior, Threshold
@@ -161,6 +163,14 @@ def test_equal_systems_are_not_better_and_not_much_worse(written: Any) -> None:
     assert compared(written, same, same, NonInferior(baseline=BASE, margin=0.0)).verdict == "inconclusive"
 
 
+@pytest.mark.parametrize(
+    ("bar", "verdict"), [(Better(baseline=BASE), "inconclusive"), (NonInferior(baseline=BASE, margin=0.0), "pass")]
+)
+def test_a_bound_at_the_bar_is_not_inferior_and_not_better(bar: Better | NonInferior, verdict: str) -> None:
+    question = question_of(bar, [("a", 0.5), ("b", 0.5)], METRICS["rouge-l"], 1)
+    assert question.verdict(Interval(low=0.0, high=1.0)) == verdict
+
+
 def test_a_shown_loss_fails_the_margin(written: Any) -> None:
     found = compared(written, mixed(100, 100), mixed(190, 10), NonInferior(baseline=BASE, margin=0.05))
     assert (found.verdict, found.bar, found.direction) == ("fail", -0.05, "at-least")
@@ -282,6 +292,7 @@ def test_draws_are_averaged_and_never_taken_for_items(written: Any) -> None:
     found = one(written(scores={f"i{n}": [1.0] * 3 for n in range(4)}).record(), at_least(0.5))
     assert found.counts.units == 4
     assert found.verdict == "inconclusive"
+    assert "Clopper-Pearson" not in found.method  # a mean of draws has more than two values
 
 
 LISTED = NeverFail(items=("a", "b"))
