@@ -184,8 +184,9 @@ def training_curve(name: str, points: Sequence[CurvePoint], title_id: str) -> Ma
     rates = scale_around([0.0, *(one.learning_rate for one in points)], least=1e-3)
     if losses is None or rates is None:
         return None
-    losses, rates = _no_less_than_zero(losses, points), Scale(low=0.0, high=rates.high)
-    marks = [tick for tick in ticks(steps, 6) if tick.value.is_integer()]
+    losses = _not_below_zero(losses, min(one.loss for one in points))
+    rates = _not_below_zero(rates, min(one.learning_rate for one in points))
+    marks = ticks(steps, 6, whole=True)
     parts = [
         element("title", f"Training curve of {name}", id=f"{title_id}-title"),
         element("desc", curve_words(points), id=f"{title_id}-desc"),
@@ -228,8 +229,9 @@ def _near_zero(points: Sequence[CurvePoint]) -> bool:
     return min(losses) >= 0 and min(losses) < 0.5 * max(losses)
 
 
-def _no_less_than_zero(scale: Scale, points: Sequence[CurvePoint]) -> Scale:
-    return Scale(low=max(0.0, scale.low), high=scale.high) if min(one.loss for one in points) >= 0 else scale
+def _not_below_zero(scale: Scale, least: float) -> Scale:
+    """The scale without its room below zero, where no value is there."""
+    return Scale(low=max(0.0, scale.low), high=scale.high) if least >= 0 else scale
 
 
 def _levels(scale: Scale, wanted: int, top: int, bottom: int) -> list[Markup]:

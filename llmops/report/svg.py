@@ -18,6 +18,8 @@ from llmops.report.inert import clean
 Attribute: TypeAlias = str | int | float
 
 _MOST_TICKS: Final = 12
+_LEAST_SPAN: Final = 1e-200
+"""Below it, parts of a span vanish in floating point."""
 
 
 def element(name: str, *children: str, **attributes: Attribute) -> Markup:
@@ -73,7 +75,7 @@ def scale_around(values: Sequence[float], *, pad: float = 0.12, least: float | N
     span = high - low
     if not math.isfinite(span):
         return None
-    if span <= 1e-9 * max(abs(low), abs(high)):
+    if span <= max(1e-9 * max(abs(low), abs(high)), _LEAST_SPAN):
         span = least or abs(low) or 1.0
         low, high = low - span / 2, high + span / 2
     low, high = low - pad * span, high + pad * span
@@ -86,9 +88,12 @@ class Tick:
     label: str
 
 
-def ticks(scale: Scale, wanted: int = 5) -> list[Tick]:
-    """About `wanted` round numbers on a scale, with labels that tell them apart."""
-    step = _round_step((scale.high - scale.low) / wanted)
+def ticks(scale: Scale, wanted: int = 5, *, whole: bool = False) -> list[Tick]:
+    """About `wanted` round numbers on a scale, with labels that tell them apart; `whole` ones alone for counts."""
+    raw = (scale.high - scale.low) / wanted
+    step = _round_step(max(raw, 1.0) if whole else raw)
+    if whole and step == 2.5:
+        step = 5.0
     if step <= 0 or not math.isfinite(step):
         return []
     first = math.ceil(scale.low / step - 1e-9)

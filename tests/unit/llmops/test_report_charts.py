@@ -7,7 +7,7 @@ import re
 from xml.etree import ElementTree as ET
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from llmops.report.charts import interval_plot, interval_scale, interval_words, smoothed, training_curve
@@ -190,15 +190,25 @@ class TestCurves:
         (start, _), (end, _) = self.lines(self.points([1.0]))["smooth"]
         assert end > start
 
-    def test_steps_on_the_axis_are_whole(self) -> None:
-        plot = training_curve("tune", self.points([2.0, 1.0]), "c")
-        assert ">0.5<" not in str(plot).split("optimizer step")[0].split("learning rate")[0].split("loss")[-1]
-        assert "optimizer step" in str(plot)
+    @pytest.mark.parametrize(
+        ("count", "expected"),
+        [(2, ["0", "1", "2"]), (14, ["0", "5", "10"]), (100, ["0", "20", "40", "60", "80", "100"])],
+    )
+    def test_steps_on_the_axis_are_whole(self, count: int, expected: list[str]) -> None:
+        plot = training_curve("tune", self.points([1.0] * count), "c")
+        root = ET.fromstring(str(plot))
+        below = [
+            one.text for one in root.iter("text") if one.get("class") == "tick" and (one.get("x") or "")[-1] == "%"
+        ]
+        assert below == expected
 
     def test_no_points_no_curve(self) -> None:
         assert training_curve("tune", [], "c") is None
 
     @given(st.lists(st.tuples(NUMBERS, NUMBERS), min_size=1, max_size=60))
+    @example([(0.0, -5e-324)])
+    @example([(5e-324, 0.0), (0.0, 0.0)])
+    @example([(-1.0, -1.0), (-2.0, 1.0)])
     def test_any_numbers_stay_on_the_chart(self, given_points: list[tuple[float, float]]) -> None:
         points = [CurvePoint(step=at, loss=x, learning_rate=y) for at, (x, y) in enumerate(given_points, 1)]
         plot = training_curve("tune", points, "c")
