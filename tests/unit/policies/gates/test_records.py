@@ -86,6 +86,7 @@ def test_a_line_that_is_no_json_object_is_refused(written: Any, line: bytes | st
         (2, {"metric": "rouge-l"}, "line 2: metric `rouge-l` is not in the header"),
         (3, {"item": "q-1"}, "line 3: item `q-1` has another digest"),
         (2, {"item_digest": "x"}, "line 2: `item_digest`"),
+        (2, {"itemDigest": ..., "item_digest": "0" * 64}, "line 2: `itemDigest`"),
     ],
 )
 def test_a_line_against_the_format_is_refused(written: Any, number: int, changes: dict[str, Any], message: str) -> None:
