@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -23,8 +23,10 @@ _NO_HARD_LINKS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, 
 class FileStore:
     """Implements `llmops_spec.store.Store` below `root`, which is made when something is put."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, link: Callable[[Path, Path], None] = os.link) -> None:
         self.root = root
+        self._link = link
+        """How a finished file gets its name. A test puts a file system without hard links here."""
 
     def get(self, name: str) -> BinaryIO:
         path = self._path(name)
@@ -39,7 +41,7 @@ class FileStore:
         temporary = self._copy_aside(source)
         try:
             _make_folders(target.parent)
-            return _claim(temporary, target)
+            return self._claim(temporary, target)
         finally:
             temporary.unlink(missing_ok=True)
 
@@ -89,6 +91,19 @@ class FileStore:
             raise
         return temporary
 
+    def _claim(self, temporary: Path, target: Path) -> bool:
+        """Give the finished copy its name unless the name is taken."""
+        try:
+            self._link(temporary, target)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            if error.errno not in _NO_HARD_LINKS:
+                raise
+            return _claim_under_lock(temporary, target)
+        _sync(target.parent)
+        return True
+
     def _drop_empty_folders(self, folder: Path) -> None:
         while folder != self.root:
             try:
@@ -96,20 +111,6 @@ class FileStore:
             except OSError:
                 return  # not empty, or in use by a writer: it stays
             folder = folder.parent
-
-
-def _claim(temporary: Path, target: Path) -> bool:
-    """Give the finished copy its name unless the name is taken."""
-    try:
-        os.link(temporary, target, follow_symlinks=False)
-    except FileExistsError:
-        return False
-    except OSError as error:
-        if error.errno not in _NO_HARD_LINKS:
-            raise
-        return _claim_under_lock(temporary, target)
-    _sync(target.parent)
-    return True
 
 
 def _claim_under_lock(temporary: Path, target: Path) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -22,10 +22,26 @@ from llmops_spec.payloads.base import Payload, step_key
 from llmops_spec.payloads.data import Rows
 from llmops_spec.store import make_ref, publish
 
+RECORD_SOCKETS = """
+import sys, socket
+def note(event, arguments):
+    if event == "socket.connect":
+        address = arguments[1]
+        if not (isinstance(address, tuple) and str(address[0]) in ("127.0.0.1", "::1", "localhost")):
+            sys.stderr.write(f"OUTSIDE {event} {address}\\n")
+    elif event in ("socket.getaddrinfo", "socket.gethostbyname"):
+        if str(arguments[0]) not in ("127.0.0.1", "::1", "localhost"):
+            sys.stderr.write(f"OUTSIDE {event} {arguments[0]}\\n")
+sys.addaudithook(note)
+"""
+
 
 @dataclass(kw_only=True)
 class Bench:
     """A folder with a store, and tasks run in it: in this process, or as a child process."""
+
+    RECORD_SOCKETS: ClassVar[str] = RECORD_SOCKETS
+    """For `start` and `run`: writes OUTSIDE to standard error where a process looks or connects beyond loopback."""
 
     root: Path
     environment: dict[str, str] = field(default_factory=dict)

@@ -16,19 +16,6 @@ from llmops_spec.payloads.base import step_key
 from llmops_spec.payloads.data import TransformPayload
 from llmops_spec.store import load_manifest, make_ref, read_output
 
-RECORD_SOCKETS = """
-import sys, socket
-def note(event, arguments):
-    if event == "socket.connect":
-        address = arguments[1]
-        if not (isinstance(address, tuple) and str(address[0]) in ("127.0.0.1", "::1", "localhost")):
-            sys.stderr.write(f"OUTSIDE {event} {address}\\n")
-    elif event in ("socket.getaddrinfo", "socket.gethostbyname"):
-        if str(arguments[0]) not in ("127.0.0.1", "::1", "localhost"):
-            sys.stderr.write(f"OUTSIDE {event} {arguments[0]}\\n")
-sys.addaudithook(note)
-"""
-
 
 def transform(bench: Any, **changes: Any) -> dict[str, Any]:
     rows = bench.put_rows([{"q": "mail jane@example.com"}])
@@ -235,12 +222,12 @@ def test_tasks_speak_to_nobody_outside(bench: Any) -> None:
         "splits": {name: {"rows": one.model_dump(), "declaredRows": 1} for name, one in rows.items()},
     }
     for task in (payload, transform(bench)):
-        run = bench.run(task, code=RECORD_SOCKETS)
+        run = bench.run(task, code=bench.RECORD_SOCKETS)
         assert run.code == 0, run.err
         assert "OUTSIDE" not in run.err
     # the recorder itself records
     look = (
-        RECORD_SOCKETS
+        bench.RECORD_SOCKETS
         + "import socket\ntry:\n    socket.create_connection(('192.0.2.1', 9), timeout=0.01)\nexcept OSError: pass"
     )
     assert "OUTSIDE" in bench.run(transform(bench), code=look).err

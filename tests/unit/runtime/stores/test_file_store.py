@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -68,8 +70,13 @@ def test_names_that_leave_the_folder_are_refused(tmp_path: Path, name: str) -> N
             attempt()
 
 
-def test_one_of_many_writers_wins(tmp_path: Path) -> None:
-    store = FileStore(tmp_path / "store")
+def no_hard_links(_source: Path, _target: Path) -> None:
+    raise OSError(errno.EPERM, "not on this file system")
+
+
+@pytest.mark.parametrize("link", [os.link, no_hard_links])
+def test_one_of_many_writers_wins(tmp_path: Path, link: Callable[[Path, Path], None]) -> None:
+    store = FileStore(tmp_path / "store", link=link)
     won: list[int] = []
     barrier = threading.Barrier(8)
 
