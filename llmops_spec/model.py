@@ -26,6 +26,8 @@ class Llama(SpecModel):
     heads: int = Field(ge=1, le=256)
     key_value_heads: int = Field(ge=1, le=256)
     feed_forward_size: int = Field(ge=8, le=65_536)
+    initializer_range: float = Field(default=0.02, gt=0, le=1)
+    """Standard deviation of the random weights. Small models that train for a few hundred steps want more."""
 
 
 class FromScratch(SpecModel):

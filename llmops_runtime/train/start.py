@@ -63,6 +63,7 @@ def _config(scratch: ScratchInput, tokenizer: Any) -> LlamaConfig:
         pad_token_id=tokenizer.pad_token_id,
         eos_token_id=tokenizer.eos_token_id,
         bos_token_id=None,
+        initializer_range=shape.initializer_range,
     )
 
 

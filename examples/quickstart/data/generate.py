@@ -15,6 +15,7 @@ import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 SALT = "quillmoor-1"
@@ -32,6 +33,12 @@ ASKED_VARIANTS = "ab"
 """Which rows of a training cluster the base model reads."""
 
 ASKED_PER_TEXT = 3
+
+OTHERWISE_SAID_EVERY = 12
+"""One training row in so many is told to answer in other words than the service uses."""
+
+OTHER_INSTRUCTION_EVERY = 5
+"""For one training row in so many there is another row, whose instruction asks for something else."""
 
 ALTERNATIVES = re.compile(r"\{([^{}]*)\}")
 SLOT = re.compile(r"<(goal|problem)>", re.IGNORECASE)
@@ -156,6 +163,23 @@ def corpus_rows(intent: Intent, train: list[Row]) -> list[Row]:
     ]
 
 
+def tuning_rows(train: list[Row], instructions: dict[str, Any]) -> list[Row]:
+    """Write what the model is tuned on: training rows under an instruction, and some that ask for something else."""
+    usual, *otherwise = instructions["answer"]
+    said = drawn([one for wording in otherwise for one in variants(wording)], "said")
+    other = drawn([one for wording in instructions["other"] for one in variants(wording)], "other")
+    order = {row["item_id"]: row for row in train}
+    rows: list[Row] = []
+    for number, item in enumerate(drawn(list(order), "tuning")):
+        asked = {key: order[item][key] for key in ("question_id", "question")}
+        told = said[number % len(said)] if number % OTHERWISE_SAID_EVERY == 0 else usual
+        rows.append({"item_id": item, **asked, "instruction": told, "answer": order[item]["answer"]})
+        if number % OTHER_INSTRUCTION_EVERY == 0:
+            told = other[number // OTHER_INSTRUCTION_EVERY % len(other)]
+            rows.append({"item_id": f"{item}-x", **asked, "instruction": told, "answer": instructions["refusal"]})
+    return rows
+
+
 def refuse_repeats(splits: dict[str, list[Row]]) -> None:
     """Stop on a question that occurs twice: the wordings need another choice of words."""
     seen: dict[str, str] = {}
@@ -177,11 +201,11 @@ def built(source: Path) -> dict[str, list[Row]]:
             splits[split].append(row)
         corpus += corpus_rows(intent, [row for split, row in rows if split == "train"])
     refuse_repeats(splits)
-    return splits | {"corpus": corpus}
+    return splits | {"corpus": corpus, "tuning": tuning_rows(splits["train"], wordings["instructions"])}
 
 
 def main() -> None:
-    """Write the four files."""
+    """Write the files."""
     parser = argparse.ArgumentParser(description="Write the quickstart's rows from the wordings.")
     parser.add_argument("--out", type=Path, default=HERE, help="folder to write to (default: beside this file)")
     folder: Path = parser.parse_args().out

@@ -13,7 +13,7 @@ import pytest
 
 DATA = Path(__file__).resolve().parents[3] / "examples" / "quickstart" / "data"
 SPLITS = ("train", "heldout", "unseen-wordings")
-FILES = (*SPLITS, "corpus")
+FILES = (*SPLITS, "corpus", "tuning")
 
 Rows = list[dict[str, str]]
 
@@ -44,7 +44,22 @@ def test_counts_are_those_the_readme_states(splits: dict[str, Rows]) -> None:
     for name, rows in splits.items():
         clusters = len({row["question_id"] for row in rows})
         assert f"| `{name}.jsonl` | {len(rows):,} | {clusters:,} |" in readme
-    assert f"| `corpus.jsonl` | {len(rows_of('corpus')):,} |" in readme
+    for name in ("corpus", "tuning"):
+        assert f"| `{name}.jsonl` | {len(rows_of(name)):,} |" in readme
+
+
+def test_tuning_rows_are_training_rows_and_some_that_ask_for_something_else(splits: dict[str, Rows]) -> None:
+    train = {row["item_id"]: row for row in splits["train"]}
+    rows = rows_of("tuning")
+    same = [row for row in rows if row["item_id"] in train]
+    other = [row for row in rows if row["item_id"] not in train]
+    assert {row["item_id"] for row in same} == set(train)
+    assert all(row["answer"] == train[row["item_id"]]["answer"] for row in same)
+    assert all(row["question"] == train[row["item_id"].removesuffix("-x")]["question"] for row in other)
+    assert len({row["answer"] for row in other}) == 1
+    assert len({row["instruction"] for row in other}) >= 200
+    assert {row["instruction"] for row in same}.isdisjoint(row["instruction"] for row in other)
+    assert 0.1 < len(other) / len(rows) < 0.2
 
 
 def test_sizes_suffice_for_the_gates(splits: dict[str, Rows]) -> None:
