@@ -130,6 +130,8 @@ def _too_few(kept: Kept, best: Carried, task: Task) -> OperationFailed:
     unit = "clusters" if kept.cluster is not None else "rows with different inputs"
     rows = f"{len(kept.rows)} row{'' if len(kept.rows) == 1 else 's'}"
     said = f"{rows} can be used, and {best.units} of them can be held out: too few to show anything"
+    if best.split.seen_inputs:
+        said += f" ({best.split.seen_inputs} others have an input that also stands in training)"
     if best.floor is not None and design.units and not _passable(best.criteria[-1], design):
         said = (
             f"{rows} can be used, and {best.units} of them can be held out: at most {best.most_shown:.2f}"

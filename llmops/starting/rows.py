@@ -105,6 +105,8 @@ def _fault(value: Scalar) -> str:
         return "holds a number that is too large"
     if isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value):
         return "holds half of a surrogate pair, which is no text"
+    if isinstance(value, str) and "\0" in value:
+        return "holds a NUL character, which is no text"
     return ""
 
 

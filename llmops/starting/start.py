@@ -84,6 +84,8 @@ def start(request: Request) -> Started:
     """
     folder.refuse_unless_free(request.folder)
     identity = _identity(request)
+    if request.floor is not None and not 0 < request.floor < 1:
+        raise OperationFailed(f"a floor of {request.floor:g} is not between 0 and 1", help="write a share, such as 0.7")
     table = _table(request.data)
     rows = without_repeats(table.rows)
     columns = recognise(rows, request.wishes)
