@@ -22,7 +22,9 @@ def make_project(folder: Path, documents: int) -> int:
     for number in range(services):
         for split in ("train", "test"):
             path = folder / "data" / f"{split}-{number}.jsonl"
-            path.write_text(f'{{"id": "{split}-{number}", "group": "g", "question": "why {number}", "answer": "{split}"}}\n')
+            path.write_text(
+                f'{{"id": "{split}-{number}", "group": "g", "question": "why {number}", "answer": "{split}"}}\n'
+            )
         (folder / "services" / f"service-{number:05}.yaml").write_text(_service(number))
     return services * DOCUMENTS_A_SERVICE + 2
 

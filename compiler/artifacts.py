@@ -207,9 +207,7 @@ class _Maker:
         assert source.path is not None  # scratch, hugging-face: refused by checks and by the targets
         folder = f"{source.path.rstrip('/')}/"
         names = [path for path in self.files.list_files() if path.startswith(folder)]
-        fetched = self._fetch(
-            model.metadata.name, {f"{output}/{path.removeprefix(folder)}": path for path in names}
-        )
+        fetched = self._fetch(model.metadata.name, {f"{output}/{path.removeprefix(folder)}": path for path in names})
         return fetched.key, [step_id(fetched)]
 
     # --- evaluations and decisions

@@ -5,6 +5,7 @@ Used by `load` and `parse`, and again by `resolve` for documents that an overlay
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,12 +15,12 @@ from pydantic_core import ErrorDetails
 
 from compiler.diagnostics import catalogue
 from compiler.diagnostics.model import Declared, Diagnostic, DiagnosticSink, Label
-from compiler.diagnostics.suggestions import did_you_mean
+from compiler.diagnostics.suggestions import did_you_mean, nearest
 from compiler.graph import locate, locate_key
-from compiler.source import LocatedMapping, LocatedSequence, LocatedValue, Span, child
+from compiler.source import LocatedMapping, LocatedSequence, Span, child
 from compiler.spec_fields import fields_at
 from compiler.yaml_reader import YamlDocument, YamlProblem, read_yaml
-from llmops_spec.base import API_VERSION, Resource
+from llmops_spec.base import API_VERSION, NAME_PATTERN, Resource
 from llmops_spec.kinds import KINDS
 
 
@@ -28,10 +29,12 @@ class RawDocument:
     """A document of ours: its kind is known, its name is where it could be read."""
 
     kind: str
+    """Empty where it could not be told: then it may be any."""
     name: str | None
+    """None where it could not be told: what names a resource of this kind may mean this one."""
     tree: LocatedMapping
     sound: bool = True
-    """False where the YAML itself is at fault: kind and name can be trusted, and nothing more is said of it."""
+    """False where kind and name alone can be trusted: why has been reported, and nothing more is said of it."""
 
     @property
     def span(self) -> Span:
@@ -49,7 +52,15 @@ def read_documents(path: str, data: bytes, sink: DiagnosticSink) -> list[RawDocu
         place = Span(path, 1, 1, 1, 1)
         sink.add(catalogue.EMPTY_FILE.at(place, f"`{path}` holds no document", help="delete it, or `exclude` it"))
     every = [*found.documents, *found.unfinished]
-    return [one for document in every if (one := _ours(document, sink)) is not None]
+    ours = [one for document in every if (one := _ours(document, sink)) is not None]
+    if found.problems and all(one.sound for one in every):  # the problems lie where no document could be read
+        ours.append(unread_document(path))
+    return ours
+
+
+def unread_document(path: str) -> RawDocument:
+    """Stands for documents of which nothing could be read."""
+    return RawDocument(kind="", name=None, tree=LocatedMapping(Span(path, 1, 1, 1, 1)), sound=False)
 
 
 def _yaml_finding(problem: YamlProblem) -> Diagnostic:
@@ -63,36 +74,63 @@ def _yaml_finding(problem: YamlProblem) -> Diagnostic:
 
 def _ours(document: YamlDocument, sink: DiagnosticSink) -> RawDocument | None:
     tree = document.value
+    if not isinstance(tree, LocatedMapping):
+        if document.sound:
+            sink.add(catalogue.WRONG_TYPE.at(document.span, "a spec document is a mapping", help=_HEAD_HELP))
+        return unread_document(document.span.file)
     if not document.sound:
         return _poisoned(tree)
-    if not isinstance(tree, LocatedMapping):
-        sink.add(catalogue.WRONG_TYPE.at(document.span, "a spec document is a mapping", help=_HEAD_HELP))
-        return None
     version = tree.get("apiVersion")
     if version != API_VERSION:
-        said = f"`{version}` is not an apiVersion of ours" if "apiVersion" in tree else "the document has no `apiVersion`"
-        sink.add(catalogue.FOREIGN_DOCUMENT.at(locate(tree, ("apiVersion",)), said, help=_FOREIGN_HELP))
-        return None
+        sink.add(_foreign(tree))
+        ours = "apiVersion" not in tree or str(version).startswith(_OUR_GROUP)
+        return _poisoned(tree) if ours else None
     kind = tree.get("kind")
     if not isinstance(kind, str) or kind not in KINDS:
-        said = f"`{kind}` is not a kind" if "kind" in tree else "the document has no `kind`"
-        sink.add(catalogue.UNKNOWN_KIND.at(locate(tree, ("kind",)), said, help=did_you_mean(str(kind), KINDS)))
+        sink.add(_unknown_kind(tree))
+        return _poisoned(tree)
+    return RawDocument(kind=kind, name=_name(tree), tree=tree)
+
+
+def _foreign(tree: LocatedMapping) -> Diagnostic:
+    if "apiVersion" in tree:
+        said = f"`{tree['apiVersion']}` is not an apiVersion of ours"
+        return catalogue.FOREIGN_DOCUMENT.at(locate(tree, ("apiVersion",)), said, help=_FOREIGN_HELP)
+    said = "the document has no `apiVersion`"
+    return _misspelt(tree, "apiVersion") or catalogue.FOREIGN_DOCUMENT.at(tree.span, said, help=_FOREIGN_HELP)
+
+
+def _unknown_kind(tree: LocatedMapping) -> Diagnostic:
+    if "kind" in tree:
+        kind = _shown(tree["kind"]).removeprefix("the text ")
+        help_ = did_you_mean(str(tree["kind"]), KINDS)
+        return catalogue.UNKNOWN_KIND.at(locate(tree, ("kind",)), f"{kind} is not a kind", help=help_)
+    said = "the document has no `kind`"
+    return _misspelt(tree, "kind") or catalogue.UNKNOWN_KIND.at(tree.span, said, help=did_you_mean("", KINDS))
+
+
+def _misspelt(tree: LocatedMapping, wanted: str) -> Diagnostic | None:
+    """The finding for a key that was meant to be `wanted`, which is not there."""
+    key = next((one for one in tree if one not in Resource.model_fields and nearest(one, [wanted])), None)
+    if key is None:
         return None
+    return catalogue.UNKNOWN_KEY.at(tree.key_spans[key], f"unknown key `{key}`", help=did_you_mean(key, [wanted]))
+
+
+def _poisoned(tree: LocatedMapping) -> RawDocument:
+    """What can be known of a document that cannot be typed: that something of this kind and name is there."""
+    kind = next((tree[one] for one in ("kind", *tree) if nearest(one, ["kind"]) and one in tree), None)
+    near = nearest(kind, KINDS) if isinstance(kind, str) else []
+    return RawDocument(kind=near[0] if near else "", name=_name(tree), tree=tree, sound=False)
+
+
+def _name(tree: LocatedMapping) -> str | None:
     metadata = tree.get("metadata")
     name = metadata.get("name") if isinstance(metadata, LocatedMapping) else None
-    return RawDocument(kind=kind, name=name if isinstance(name, str) else None, tree=tree)
+    return name if isinstance(name, str) and re.fullmatch(NAME_PATTERN, name) else None
 
 
-def _poisoned(tree: LocatedValue) -> RawDocument | None:
-    """What can be known of a document with broken YAML inside: that something of this kind and name is there."""
-    kind = tree.get("kind") if isinstance(tree, LocatedMapping) else None
-    metadata = tree.get("metadata") if isinstance(tree, LocatedMapping) else None
-    name = metadata.get("name") if isinstance(metadata, LocatedMapping) else None
-    if isinstance(tree, LocatedMapping) and isinstance(kind, str) and kind in KINDS and isinstance(name, str):
-        return RawDocument(kind=kind, name=name, tree=tree, sound=False)
-    return None
-
-
+_OUR_GROUP = API_VERSION.partition("/")[0]
 _HEAD_HELP = f"begin with `apiVersion: {API_VERSION}`, `kind:`, `metadata:`, `spec:`"
 _FOREIGN_HELP = f"write `apiVersion: {API_VERSION}`, or name the file in `spec.exclude` of llmops.yaml"
 
@@ -113,12 +151,28 @@ def _findings(document: RawDocument, errors: list[ErrorDetails]) -> list[Diagnos
     grouped: dict[tuple[str | int, ...], list[ErrorDetails]] = {}
     for error in errors:
         grouped.setdefault(_written_path(document.tree, error), []).append(error)
-    return [_finding(document, path, some) for path, some in grouped.items() if not _covered(path, grouped)]
+    return [
+        _finding(document, path, some)
+        for path, some in grouped.items()
+        if not _covered(path, grouped) and not _is_misspelt(path, some, grouped)
+    ]
 
 
 def _covered(path: tuple[str | int, ...], grouped: Mapping[tuple[str | int, ...], object]) -> bool:
     """Whether a deeper mistake explains this one: of a union, the branch that went deepest was meant."""
     return any(other != path and other[: len(path)] == path for other in grouped)
+
+
+def _is_misspelt(
+    path: tuple[str | int, ...], errors: list[ErrorDetails], grouped: Mapping[tuple[str | int, ...], list[ErrorDetails]]
+) -> bool:
+    """Whether a missing field is there under a name that is nearly its own, which is reported already."""
+    return errors[0]["type"] == "missing" and any(
+        other[:-1] == path[:-1]
+        and some[0]["type"] == "extra_forbidden"
+        and str(path[-1]) in nearest(str(other[-1]), [str(path[-1])])
+        for other, some in grouped.items()
+    )
 
 
 def _written_path(tree: LocatedMapping, error: ErrorDetails) -> tuple[str | int, ...]:
@@ -169,35 +223,21 @@ def _value_sentence(errors: list[ErrorDetails]) -> tuple[Declared, str]:
 
 
 def _wanted(error: ErrorDetails) -> str:
+    """What a value should have been, as the rest of "must be …"."""
     limits: Mapping[str, Any] = error.get("ctx", {})
     kind = error["type"]
-    if kind in _TYPES:
-        return _TYPES[kind]
-    match kind:
-        case "literal_error":
-            return f"one of {limits['expected']}".replace("'", "`")
-        case "string_pattern_mismatch":
-            return _PATTERNS.get(limits["pattern"], f"text that matches `{limits['pattern']}`")
-        case "string_too_long":
-            return f"at most {limits['max_length']} characters long"
-        case "string_too_short":
-            return "not empty" if limits["min_length"] == 1 else f"at least {limits['min_length']} characters long"
-        case "too_short":
-            return "not empty" if limits["min_length"] == 1 else f"at least {limits['min_length']} long"
-        case "greater_than_equal":
-            return f"at least {limits['ge']}"
-        case "greater_than":
-            return f"more than {limits['gt']}"
-        case "less_than_equal":
-            return f"at most {limits['le']}"
-        case "less_than":
-            return f"less than {limits['lt']}"
-        case _:
-            message = error["msg"]
-            return message[:1].lower() + message[1:].removeprefix("nput should be ")
+    if kind == "string_pattern_mismatch":
+        return _PATTERNS.get(limits["pattern"], f"text that matches `{limits['pattern']}`")
+    if kind in ("string_too_short", "too_short"):
+        kind = "empty" if limits["min_length"] == 1 else kind
+    wording = _WORDINGS.get(kind)
+    if wording is not None:
+        return wording.format(**limits).replace("'", "`")
+    message = error["msg"]
+    return message[:1].lower() + message[1:].removeprefix("nput should be ")
 
 
-_TYPES = {
+_WORDINGS = {
     "string_type": "text",
     "int_type": "a whole number",
     "int_from_float": "a whole number",
@@ -208,10 +248,19 @@ _TYPES = {
     "model_type": "a mapping",
     "model_attributes_type": "a mapping",
     "finite_number": "a finite number",
+    "literal_error": "one of {expected}",
+    "empty": "not empty",
+    "string_too_long": "at most {max_length} characters long",
+    "string_too_short": "at least {min_length} characters long",
+    "too_short": "at least {min_length} long",
+    "greater_than_equal": "at least {ge}",
+    "greater_than": "more than {gt}",
+    "less_than_equal": "at most {le}",
+    "less_than": "less than {lt}",
 }
 
 _PATTERNS = {
-    r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$": "a name of lower-case letters, digits and inner hyphens",
+    NAME_PATTERN: "a name of lower-case letters, digits and inner hyphens",
     r"^1\.\d{2}$": 'a minor version in quotes, such as `"1.34"`',
 }
 
@@ -220,21 +269,15 @@ _SHOWN_CHARACTERS = 60
 
 def _shown(value: object) -> str:
     """A value as the user wrote it, shortened; containers by their kind."""
-    match value:
-        case None:
-            return "empty"
-        case bool():
-            return f"`{str(value).lower()}`"
-        case LocatedMapping():
-            return "a mapping"
-        case LocatedSequence():
-            return "a list"
-        case str() if len(value) > _SHOWN_CHARACTERS:
-            return f"`{value[:_SHOWN_CHARACTERS]}…` ({len(value)} characters)"
-        case str():
-            return f"the text `{value}`"
-        case _:
-            return f"`{value}`"
+    if value is None:
+        return "empty"
+    if isinstance(value, LocatedMapping | LocatedSequence):
+        return "a mapping" if isinstance(value, LocatedMapping) else "a list"
+    if not isinstance(value, str):
+        return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+    if len(value) > _SHOWN_CHARACTERS:
+        return f"`{value[:_SHOWN_CHARACTERS]}…` ({len(value)} characters)"
+    return f"the text `{value}`"
 
 
 def _dotted(path: tuple[str | int, ...]) -> str:

@@ -123,6 +123,8 @@ def plan_steps(compiled: CompiledEnvironment, observed: Observed) -> list[Planne
 
 def _environments(parsed: ParsedProject, wanted: str | None, sink: DiagnosticSink) -> list[str]:
     known = [one.raw.name for one in parsed.documents.values() if one.raw.kind == Environment.KIND and one.raw.name]
+    if wanted not in (None, *known) and parsed.may_hold(Environment.KIND):
+        return []  # it may be the one that was reported
     if wanted is not None and wanted not in known:
         place = Span(PROJECT_FILE, 1, 1, 1, 1)
         sink.add(NO_ENVIRONMENT.at(place, f"environment `{wanted}` is not defined", help=did_you_mean(wanted, known)))

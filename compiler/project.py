@@ -40,4 +40,10 @@ class ParsedProject:
     project: Project
     documents: Mapping[ResourceId, ParsedDocument]
     """Sorted by id, so that the order of files and documents never matters."""
+    nameless: frozenset[str]
+    """Kinds of documents whose name could not be told, which has been reported; empty text stands for any kind."""
     files: tuple[str, ...]
+
+    def may_hold(self, kind: str) -> bool:
+        """Whether a resource of that kind may be there though none of its name is known."""
+        return kind in self.nameless or "" in self.nameless

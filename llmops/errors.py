@@ -50,7 +50,7 @@ def worst(codes: Iterable[Exit]) -> Exit:
     return next((code for code in _PRECEDENCE if code in given), Exit.CLEAN)
 
 
-class OperationFailed(Exception):
+class OperationFailed(Exception):  # noqa: N818  # named as what happened
     """An operation that cannot go on. The command line prints it and ends with `exit_code`."""
 
     def __init__(self, what: str, *, help: str = "", exit_code: Exit = Exit.MISUSE) -> None:  # noqa: A002  # as printed

@@ -30,7 +30,9 @@ def run_evaluate(payload: EvaluatePayload, context: TaskContext) -> Notes:
         TaskFailed: the rows do not fit the payload, or the gateway cannot be reached.
     """
     store = context.store()
-    items = plan_items(payload, {name: read_rows(store, rows, context.work) for name, rows in payload.splits.items()})
+    types = {name: one.type for name, one in payload.gateway.prompt.variables.items()} if payload.gateway else {}
+    rows = {name: read_rows(store, one, context.work, cell_types=types) for name, one in payload.splits.items()}
+    items = plan_items(payload, rows)
     metrics = record.chosen_metrics(payload)
     if payload.constant is not None:
         targets = _targets(payload, payload.constant, context)

@@ -31,9 +31,9 @@ class SpecModel(BaseModel):
     )
 
 
-ResourceName: TypeAlias = Annotated[
-    str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", min_length=1, max_length=50)
-]
+NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
+
+ResourceName: TypeAlias = Annotated[str, StringConstraints(pattern=NAME_PATTERN, min_length=1, max_length=50)]
 """A DNS label of at most 50 characters."""
 
 ProjectPath: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=512)]

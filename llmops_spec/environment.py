@@ -43,7 +43,7 @@ class FileStore(SpecModel):
 
 class VolumeStore(SpecModel):
     claim: ResourceName
-    """Name of an existing PersistentVolumeClaim that every job and server pod mounts."""
+    """Name of an existing PersistentVolumeClaim that jobs and engines mount."""
 
 
 class Store(SpecModel):

@@ -64,7 +64,7 @@ VALIDATORS = ("max_length", "deny_pattern", "personal_data", "guardrails_ai")
 
 class GuardrailSpec(SpecModel):
     input: list[Rail] = Field(default_factory=list)
-    """Tried in order on every untrusted variable, or on the user messages of a chat request."""
+    """Tried in order on every untrusted variable, or on every message of a chat request, whatever its role."""
     output: list[Rail] = Field(default_factory=list)
     """Tried in order on the answer; a stream is held until they have passed."""
     refusal: str = Field(default="I cannot help with that request.", min_length=1, max_length=2000)

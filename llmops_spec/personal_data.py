@@ -33,7 +33,7 @@ _SHAPES: Final = (
 _NOT_BEFORE: Final = r"(?<![\w.,+#/$€£-])"
 _NOT_AFTER: Final = r"(?![\w%°]|[.,/-]\d)"
 _TELLING: Final = re.compile(rf"{_NOT_BEFORE}(?:{'|'.join(_SHAPES)}){_NOT_AFTER}")
-_DIGITS: Final = re.compile(rf"{_NOT_BEFORE}\(?\d(?:[ .()/-]{{0,2}}\d){{6,14}}{_NOT_AFTER}")
+_DIGITS: Final = re.compile(rf"{_NOT_BEFORE}\+?\(?\d(?:[ .()/-]{{0,2}}\d){{6,14}}{_NOT_AFTER}")
 _ANNOUNCES: Final = re.compile(
     r"\b(?:call(?:ed|ing)?|cell(?:phone)?|dial|fax|handy|mobile?|mobil(?:nummer)?|phone|portable|ring|sms|tel|telefon(?:nummer)?|"
     r"telephone|téléphone|teléfono|text(?:ed)? me|whats ?app|rufnummer)\b",

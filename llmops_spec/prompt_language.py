@@ -226,7 +226,7 @@ class _Walk:
     def _filter(self, node: _Node, *, local: frozenset[str], looping: bool) -> None:
         from jinja2 import nodes
 
-        assert isinstance(node, nodes.Filter)  # noqa: S101  # narrows for the type checker
+        assert isinstance(node, nodes.Filter)  # narrows for the type checker
         arguments: list[_Node] = [*node.args, *(one.value for one in node.kwargs)]
         if node.name not in FILTERS or node.node is None:
             self._refuse(node, f"the filter `{node.name}`; there are {', '.join(sorted(FILTERS))}")
@@ -238,7 +238,7 @@ class _Walk:
     def _for(self, node: _Node, *, local: frozenset[str], looping: bool) -> None:
         from jinja2 import nodes
 
-        assert isinstance(node, nodes.For)  # noqa: S101  # as above
+        assert isinstance(node, nodes.For)  # as above
         target = node.target
         if looping:  # loops in loops make the work a power of the input's length
             self._refuse(node, "`{% for %}` inside `{% for %}`")

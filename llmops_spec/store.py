@@ -66,7 +66,7 @@ class Manifest(SpecModel):
         return digest(self.model_dump(by_alias=True, mode="json"))
 
 
-class StoreCorrupt(Exception):
+class StoreCorrupt(Exception):  # noqa: N818  # named as what the store is
     """Stored bytes are not what their name or manifest says. Carries a sentence for the user."""
 
 

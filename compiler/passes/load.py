@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from compiler.diagnostics.catalogue import INVALID_VALUE, MISSING_PROJECT, UNREADABLE_FILE
 from compiler.diagnostics.model import DiagnosticSink
-from compiler.documents import RawDocument, read_documents, type_document
+from compiler.documents import RawDocument, read_documents, type_document, unread_document
 from compiler.ports import Reader
 from compiler.project import PROJECT_FILE, Sources
 from compiler.source import Span
@@ -43,6 +43,7 @@ def load(reader: Reader, sink: DiagnosticSink) -> Sources | None:
             documents += read_documents(path, reader.read(path), sink)
         except OSError as error:
             sink.add(UNREADABLE_FILE.at(_start(path), f"`{path}` cannot be read: {error.strerror or error}"))
+            documents.append(unread_document(path))
     return Sources(project=project, documents=tuple(documents), files=tuple(files))
 
 

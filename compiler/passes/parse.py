@@ -16,12 +16,16 @@ from compiler.project import ParsedDocument, ParsedProject, Sources
 def parse(sources: Sources, sink: DiagnosticSink) -> ParsedProject:
     """Type each document; the first of two with one name counts, and the second is reported."""
     documents: dict[ResourceId, ParsedDocument] = {}
+    nameless: set[str] = set()
     for raw in sources.documents:
         if raw.kind == "Project":
             parsed = _project(raw, sources, sink)
         else:
             parsed = ParsedDocument(raw=raw, resource=type_document(raw, sink))
-        if parsed is None or raw.name is None:
+        if raw.name is None or not raw.kind:
+            nameless.add(raw.kind)
+            continue
+        if parsed is None:
             continue
         known = documents.setdefault(resource_id(raw.kind, raw.name), parsed)
         if known is not parsed:
@@ -34,7 +38,10 @@ def parse(sources: Sources, sink: DiagnosticSink) -> ParsedProject:
                 )
             )
     return ParsedProject(
-        project=sources.project, documents={one: documents[one] for one in sorted(documents)}, files=sources.files
+        project=sources.project,
+        documents={one: documents[one] for one in sorted(documents)},
+        nameless=frozenset(nameless),
+        files=sources.files,
     )
 
 

@@ -25,9 +25,9 @@ def resolve(parsed: ParsedProject, environment: str, sink: DiagnosticSink) -> Re
     own = parsed.documents[resource_id(Environment.KIND, environment)]
     if not isinstance(own.resource, Environment):
         return None
-    patches = _patches(own, parsed.documents, sink)
+    patches = _patches(own, parsed, sink)
     nodes = {one: _node(document, patches.get(one), sink) for one, document in parsed.documents.items()}
-    _report_unknown(nodes, sink)
+    _report_unknown(nodes, parsed, sink)
     _report_cycles(nodes, sink)
     return ResourceGraph(
         project=parsed.project,
@@ -50,9 +50,7 @@ def merge(base: LocatedMapping, over: LocatedMapping) -> LocatedMapping:
     return merged
 
 
-def _patches(
-    own: ParsedDocument, documents: Mapping[ResourceId, ParsedDocument], sink: DiagnosticSink
-) -> dict[ResourceId, LocatedMapping]:
+def _patches(own: ParsedDocument, parsed: ParsedProject, sink: DiagnosticSink) -> dict[ResourceId, LocatedMapping]:
     """The overlay's parts by the resource that they change."""
     found: dict[ResourceId, LocatedMapping] = {}
     for kind, name, part in _written_overrides(own.raw.tree):
@@ -61,13 +59,13 @@ def _patches(
         if kind not in overridable:
             place = locate_key(own.raw.tree, path)
             sink.add(UNKNOWN_OVERRIDE.at(place, f"`{kind}` cannot be overridden", help=did_you_mean(kind, overridable)))
-        elif resource_id(kind, name) not in documents:
-            names = [one.raw.name for one in documents.values() if one.raw.kind == kind and one.raw.name]
+        elif resource_id(kind, name) in parsed.documents:
+            found[resource_id(kind, name)] = part
+        elif not parsed.may_hold(kind):
+            names = [one.raw.name for one in parsed.documents.values() if one.raw.kind == kind and one.raw.name]
             place = locate_key(own.raw.tree, (*path, name))
             said = f"{kind.lower()} `{name}` is not defined, so there is nothing to override"
             sink.add(UNKNOWN_OVERRIDE.at(place, said, help=did_you_mean(name, names)))
-        else:
-            found[resource_id(kind, name)] = part
     return found
 
 
@@ -119,10 +117,10 @@ def _values(
                 yield from _values(here[key], path[1:], (*done, key), here.value_spans[key])
 
 
-def _report_unknown(nodes: Mapping[ResourceId, ResourceNode], sink: DiagnosticSink) -> None:
+def _report_unknown(nodes: Mapping[ResourceId, ResourceNode], parsed: ParsedProject, sink: DiagnosticSink) -> None:
     for node in nodes.values():
         for edge in node.edges:
-            if edge.target in nodes:
+            if edge.target in nodes or parsed.may_hold(edge.kind):
                 continue
             same_kind = {one.name: one for one in nodes.values() if one.kind == edge.kind}
             sink.add(

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeAlias
 
 from compiler.plan import (
     ActingStep,
@@ -40,10 +40,14 @@ from llmops.apply.progress import Display
 from llmops.apply.servers import LivePair
 from llmops.apply.site import Site
 from llmops.errors import Exit, OperationFailed
+from llmops_spec.digests import Json
 from llmops_spec.payloads.base import Payload
 from llmops_spec.payloads.results import Progress, TaskResult
 from llmops_spec.store import Manifest, StoreCorrupt, load_manifest, publish
 from policies.gates.results import GateVerdict
+
+Notes: TypeAlias = Mapping[str, str | int | float]
+"""Figures for people."""
 
 StepState = Literal["done", "cached", "in-place", "failed", "not-run"]
 
@@ -53,7 +57,7 @@ class StepOutcome:
     step: Step
     state: StepState
     seconds: float = 0.0
-    notes: Mapping[str, str | int | float] = field(default_factory=dict[str, str | int | float])
+    notes: Notes = field(default_factory=dict[str, str | int | float])
 
 
 @dataclass(kw_only=True)
@@ -183,39 +187,45 @@ class Executor:
             Entry(plan=plan_digest, step=step_id(step), event=event, identity=identity(step), result=result)
         )
 
-    def _carry_out(self, step: Step, outcome: RunOutcome) -> tuple[str, Mapping[str, str | int | float]]:
+    def _carry_out(self, step: Step, outcome: RunOutcome) -> tuple[str, Notes]:
         """Do one step. Returns the digest of its stored manifest, where it has one, and figures for people."""
+        if isinstance(step, ArtifactStep):
+            return self._make(step, outcome)
+        left, notes = self._act(step)
+        self.site.journal.set_live(step_id(step), step.revision, left)
+        return "", notes
+
+    def _make(self, step: ArtifactStep, outcome: RunOutcome) -> tuple[str, Notes]:
+        """Make an artifact and store it."""
         match step:
             case Fetch():
                 return self._published(step, lambda folder: self._fetch(step, folder)).digest(), {}
             case Decide():
-                manifest = self._published(step, lambda folder: self._decide(step, folder, outcome))
+                manifest = self._published(step, lambda folder: self._decide(step, folder))
                 outcome.verdicts[step.name] = self.judge.vouch(step)  # what the store holds, and no other
                 return manifest.digest(), {}
             case CheckData() | TransformData() | Train():
                 variables = self.site.task_variables(step.name)
-                return self._made(
-                    step, self.workers.run_task(step.payload, step_id(step), variables, self.display.update)
-                )
+                result = self.workers.run_task(step.payload, step_id(step), variables, self.display.update)
             case Evaluate():
-                variables = self.site.task_variables(step.name)
-                return self._made(step, self.workers.evaluate(step, variables, self.display.update))
+                result = self.workers.evaluate(step, self.site.task_variables(step.name), self.display.update)
+        return self._made(step, result)
+
+    def _act(self, step: ActingStep) -> tuple[Mapping[str, Json], Notes]:
+        """Bring a revision about. Returns what the journal keeps of it, and figures for people."""
+        match step:
             case Provision():
                 (self.site.folder / "logs").mkdir(parents=True, exist_ok=True)
+                return {}, {}
             case RollOut():
                 pair = self.workers.roll_out(step, self.site.live_pairs().get(step.name))
-                self.site.journal.set_live(step_id(step), step.revision, pair.model_dump(mode="json", by_alias=True))
-                return "", {"url": pair.url}
+                return pair.model_dump(mode="json", by_alias=True), {"url": pair.url}
             case Verify():
-                notes = self._verify(step)
-                self.site.journal.set_live(step_id(step), step.revision)
-                return "", notes
+                return {}, self._verify(step)
             case Record():
-                pass
-        self.site.journal.set_live(step_id(step), step.revision)
-        return "", {}
+                return {}, {}
 
-    def _made(self, step: ArtifactStep, result: TaskResult) -> tuple[str, Mapping[str, str | int | float]]:
+    def _made(self, step: ArtifactStep, result: TaskResult) -> tuple[str, Notes]:
         """What a task published, as the store holds it."""
         try:
             manifest = load_manifest(self.site.store, step.key)
@@ -258,10 +268,10 @@ class Executor:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(data)
 
-    def _decide(self, step: Decide, folder: Path, outcome: RunOutcome) -> None:
-        outcome.verdicts[step.name] = self.judge.decide(step, folder)
+    def _decide(self, step: Decide, folder: Path) -> None:
+        self.judge.decide(step, folder)
 
-    def _verify(self, step: Verify) -> Mapping[str, str | int | float]:
+    def _verify(self, step: Verify) -> Notes:
         pair = self.site.live_pairs().get(step.name)
         if pair is None:
             raise OperationFailed(f"service `{step.name}` is not running", exit_code=Exit.STEP_FAILED)

@@ -59,6 +59,6 @@ def verify_objects(store: Store, manifest: Manifest) -> None:
 def tampered(step: Step, why: str) -> OperationFailed:
     return OperationFailed(
         f"{step_id(step)}: {why}",
-        help=f"find out who changed it; `llmops evidence discard {step_id(step)}` gives the result up and makes it again",
+        help=f"find out who changed it; `llmops evidence discard {step_id(step)}` gives it up, to be made again",
         exit_code=Exit.TAMPERED,
     )

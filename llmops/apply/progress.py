@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Protocol, Self
 
 from llmops.cli.console import is_terminal, tell
 from llmops_spec.payloads.results import Progress
@@ -96,7 +96,7 @@ class BarDisplay:
         self._phase = ""
         self._began = time.monotonic()
 
-    def __enter__(self) -> BarDisplay:
+    def __enter__(self) -> Self:
         self._bars.start()
         return self
 

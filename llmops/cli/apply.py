@@ -24,7 +24,6 @@ from llmops.cli.outcome_text import outcome_text
 from llmops.cli.plan_text import plan_text
 from llmops.errors import Exit, OperationFailed
 from llmops.report.gather import write_report
-from llmops.workspace import Workspace
 
 
 @click.command()
@@ -64,10 +63,10 @@ def command(
         open_site(project, compilation.environments[name]) as site,
         exclusive(site.folder / "lock", timeout_seconds=seconds(lock_timeout)),
     ):
-        sys.exit(_apply(project, compilation, site, reviewed))
+        sys.exit(_apply(compilation, site, reviewed))
 
 
-def _apply(project: Workspace, compilation: Compilation, site: Site, reviewed: Plan | None) -> Exit:
+def _apply(compilation: Compilation, site: Site, reviewed: Plan | None) -> Exit:
     """Plan, refuse what is denied or has moved, run, report. Returns the exit code."""
     plan = make_plan(site, compilation, under=reviewed.digest() if reviewed else "")
     if reviewed is not None:

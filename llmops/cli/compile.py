@@ -23,7 +23,7 @@ from llmops.workspace import Workspace
 @some_environment_option
 @click.option("--ci", is_flag=True, help="Write the CI pipeline instead.")
 @click.pass_context
-def command(ctx: click.Context, environment: str | None, ci: bool) -> None:  # noqa: FBT001  # click's
+def command(ctx: click.Context, environment: str | None, ci: bool) -> None:  # click's
     """Write `build/ENV/` (jobs, standing objects, Pulumi program), or with --ci the pipeline of the repository.
 
     \b

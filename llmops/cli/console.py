@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from typing import TextIO
 
 import click
 
@@ -16,12 +18,20 @@ from llmops.errors import OperationFailed
 
 def say(text: str = "") -> None:
     """A result, on stdout."""
-    click.echo(text)
+    _write(text, sys.stdout)
 
 
 def tell(text: str = "") -> None:
     """Progress and notices, on stderr."""
-    click.echo(text, err=True)
+    _write(text, sys.stderr)
+
+
+def _write(text: str, stream: TextIO) -> None:
+    """Whoever stops reading, as `head` does, does not stop the work."""
+    try:
+        click.echo(text, file=stream)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def say_json(value: object) -> None:
@@ -56,12 +66,17 @@ def print_failure(error: OperationFailed) -> None:
         tell(f"{style('help', 'cyan')}: {error.help}")
 
 
-def print_bug(error: Exception) -> None:
+def print_bug(error: BaseException) -> None:
     """Our own mistake: one line for people, the traceback in a file that a report can carry."""
-    with NamedTemporaryFile("w", prefix="llmops-bug-", suffix=".txt", delete=False) as stream:
-        stream.write("".join(traceback.format_exception(error)))
     tell(f"{style('bug', 'red', bold=True)}: {type(error).__name__}: {error}")
-    tell(f"{style('help', 'cyan')}: this is a mistake in llmops; please report it with {Path(stream.name)}")
+    account = "".join(traceback.format_exception(error))
+    try:
+        with NamedTemporaryFile("w", prefix="llmops-bug-", suffix=".txt", delete=False) as stream:
+            stream.write(account)
+    except OSError:
+        tell(account)
+    else:
+        tell(f"{style('help', 'cyan')}: this is a mistake in llmops; please report it with {Path(stream.name)}")
 
 
 def is_terminal() -> bool:

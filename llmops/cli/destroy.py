@@ -23,7 +23,7 @@ def command(
     ctx: click.Context,
     environment: str,
     lock_timeout: str,
-    yes: bool,  # noqa: ARG001, FBT001  # only targets beside `local` ask, and this version has none
+    yes: bool,  # noqa: ARG001  # only targets beside `local` ask, and this version has none
 ) -> None:
     """Stop every service of an environment. Artifacts, evidence and the journal stay.
 

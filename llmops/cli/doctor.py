@@ -61,5 +61,5 @@ def _library(extra: str, library: str, pinned: str | None) -> list[str]:
     return [f"extra {extra}", _word(same, "ok", "other version"), f"{library} {version}{note}"]
 
 
-def _word(good: bool, yes: str, no: str) -> str:  # noqa: FBT001  # a value
+def _word(good: bool, yes: str, no: str) -> str:  # a value
     return style(yes, "green") if good else style(no, "yellow")

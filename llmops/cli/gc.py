@@ -7,6 +7,7 @@ from itertools import islice
 
 import click
 
+from compiler.diagnostics.suggestions import did_you_mean
 from compiler.plan import ArtifactStep
 from llmops.apply.journal import Entry
 from llmops.apply.lock import exclusive
@@ -14,6 +15,7 @@ from llmops.apply.site import Site, open_site
 from llmops.cli.console import say
 from llmops.cli.findings import findings_exit, print_findings
 from llmops.cli.options import workspace
+from llmops.errors import OperationFailed
 from llmops_spec.store import load_manifest
 
 
@@ -24,7 +26,7 @@ from llmops_spec.store import load_manifest
     "--keep-plans", default=5, show_default=True, type=click.IntRange(1), help="Results of so many latest plans stay."
 )
 @click.pass_context
-def command(ctx: click.Context, environment: str, delete: bool, keep_plans: int) -> None:  # noqa: FBT001  # click's
+def command(ctx: click.Context, environment: str, delete: bool, keep_plans: int) -> None:  # click's
     """List, and with --delete remove, results that neither the spec nor the latest applied plans name.
 
     What is deployed, what was signed for it, and the way back to earlier plans stay.
@@ -36,6 +38,9 @@ def command(ctx: click.Context, environment: str, delete: bool, keep_plans: int)
     """
     project = workspace(ctx)
     compilation = project.compile()
+    if environment not in compilation.environments and compilation.sound:
+        known = list(compilation.environments)
+        raise OperationFailed(f"environment `{environment}` is not defined", help=did_you_mean(environment, known))
     if not compilation.sound:  # an unsound spec does not say what is needed
         print_findings(project, compilation, "text")
         sys.exit(findings_exit(compilation))
@@ -75,9 +80,8 @@ def _describe(site: Site, key: str) -> int:
     manifest = load_manifest(site.store, key)
     outputs = manifest.outputs if manifest else {}
     size = sum(one.bytes for one in outputs.values())
-    say(
-        f"{key[:12]}  {size / 1e6:8.1f} MB  {', '.join(sorted({name.split('/')[0] for name in outputs})) or 'unfinished'}"
-    )
+    parts = sorted({name.split("/")[0] for name in outputs})
+    say(f"{key[:12]}  {size / 1e6:8.1f} MB  {', '.join(parts) or 'unfinished'}")
     return size
 
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import os
+import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from types import FrameType
 
 import click
 
@@ -74,27 +78,63 @@ def llmops(ctx: click.Context, directory: Path | None) -> None:
 
 
 def main() -> None:
-    """Entry point of the console script. Every ending is an exit code of `Exit`; no traceback for what is foreseen."""
+    """Entry point of the console script."""
+    _open_standard_streams()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:  # `nohup` has it ignored
+            signal.signal(number, _interrupt)
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line. Every ending is an exit code of `Exit`; no traceback for what is foreseen."""
     try:
-        code = llmops.main(standalone_mode=False)
+        return _code(llmops.main(list(arguments), prog_name="llmops", standalone_mode=False))
+    except SystemExit as ended:
+        return _code(ended.code)
     except click.ClickException as error:
         error.show()
-        code = Exit.MISUSE
-    except click.exceptions.Abort:
-        code = Exit.INTERRUPTED
-    except KeyboardInterrupt:
-        code = Exit.INTERRUPTED
-    except OperationFailed as error:
-        from llmops.cli.console import print_failure
+        return Exit.MISUSE
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  # the last boundary
+        return _ended(error)
 
-        print_failure(error)
-        code = error.exit_code
-    except BrokenPipeError:
-        sys.stderr.close()
-        code = Exit.CLEAN
-    except Exception as error:  # noqa: BLE001  # the last boundary: our bug, said as one
-        from llmops.cli.console import print_bug
 
+def _code(ended: object) -> int:
+    return int(ended) if isinstance(ended, int) else Exit.CLEAN
+
+
+def _ended(error: BaseException) -> Exit:
+    from llmops.cli.console import print_bug, print_failure
+
+    failure = _foreseen(error)
+    if failure is None:
         print_bug(error)
-        code = Exit.BUG
-    sys.exit(int(code or 0))
+        return Exit.BUG
+    print_failure(failure)
+    return failure.exit_code
+
+
+def _foreseen(error: BaseException) -> OperationFailed | None:
+    """What an exception is to the user; None where it is our bug."""
+    if isinstance(error, OperationFailed):
+        return error
+    if isinstance(error, click.exceptions.Abort | KeyboardInterrupt):
+        help_ = "run the same command again; it goes on from here"
+        return OperationFailed("interrupted", help=help_, exit_code=Exit.INTERRUPTED)
+    if isinstance(error, OSError):  # a full disk, a folder that may not be written
+        place = f": {error.filename}" if error.filename else ""
+        help_ = "mend that, and run the same command again"
+        return OperationFailed(f"{error.strerror or error}{place}", help=help_)
+    return None
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _open_standard_streams() -> None:
+    """Put nothing where the caller closed a standard stream: the next file opened would take its place."""
+    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            os.open(os.devnull, os.O_RDWR)
+            setattr(sys, name, os.fdopen(descriptor, "r" if name == "stdin" else "w"))

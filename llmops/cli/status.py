@@ -6,10 +6,12 @@ import sys
 
 import click
 
+from llmops.apply.servers import LivePair
 from llmops.apply.site import open_site
 from llmops.cli.console import say, say_json, style, table
 from llmops.cli.findings import findings_exit, print_findings
 from llmops.cli.options import environment_option, format_option, workspace
+from llmops_spec.digests import Json
 
 
 @click.command()
@@ -31,14 +33,23 @@ def command(ctx: click.Context, environment: str, format_: str) -> None:
     with open_site(project, compilation.environments[environment]) as site:
         pairs = {name: (pair, pair.is_healthy()) for name, pair in site.live_pairs().items()}
     if format_ == "json":
-        say_json({name: {"healthy": ok, "url": pair.url, "model": pair.model_name, "pids": [pair.engine_pid, pair.gateway_pid]}
-                  for name, (pair, ok) in pairs.items()})  # fmt: skip
+        say_json({name: _facts(pair, healthy=ok) for name, (pair, ok) in pairs.items()})
     elif not pairs:
         say(f"nothing runs in `{environment}`; `llmops apply --env {environment}` starts it")
     else:
-        rows = [
-            [name, style("healthy", "green") if ok else style("down", "red"), pair.url, pair.model_name,
-             f"{pair.engine_pid}, {pair.gateway_pid}"]
-            for name, (pair, ok) in pairs.items()
-        ]  # fmt: skip
+        rows = [_row(name, pair, healthy=ok) for name, (pair, ok) in pairs.items()]
         say(table(rows, heads=("Service", "", "Address", "Model", "Processes")))
+
+
+def _facts(pair: LivePair, *, healthy: bool) -> dict[str, Json]:
+    return {
+        "healthy": healthy,
+        "url": pair.url,
+        "model": pair.model_name,
+        "processes": [pair.engine_pid, pair.gateway_pid],
+    }
+
+
+def _row(name: str, pair: LivePair, *, healthy: bool) -> list[str]:
+    word = style("healthy", "green") if healthy else style("down", "red")
+    return [name, word, pair.url, pair.model_name, f"{pair.engine_pid}, {pair.gateway_pid}"]

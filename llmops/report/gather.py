@@ -1,6 +1,7 @@
 """Gather what a report says from a plan, its outcome and the store, and write the page.
 
-Called by `apply` and `gate run` when they end, however they end. Nothing here fails a run: what cannot be read is left out.
+Called by `apply` and `gate run` when they end, however they end. Nothing here fails a run: what cannot be read is
+left out.
 """
 
 from __future__ import annotations
@@ -72,8 +73,7 @@ def gather(site: Site, plan: Plan, outcome: RunOutcome) -> ReportData:
 
 def _sentence(plan: Plan, outcome: RunOutcome) -> str:
     if outcome.failure is not None:
-        text = outcome.failure.what
-        return f"{text[:1].upper()}{text[1:]}."
+        return f"Stopped: {outcome.failure.what}."
     ran = sum(one.state == "done" for one in outcome.steps)
     passed = f"; every gate passed ({len(outcome.verdicts)})" if outcome.verdicts else ""
     return f"Environment {plan.environment} is as its spec says: {ran} steps ran{passed}."
@@ -116,7 +116,10 @@ def _profiles(site: Site, plan: Plan) -> Iterator[tuple[str, DataProfile]]:
 def _curves(site: Site, plan: Plan) -> Iterator[tuple[str, list[CurvePoint]]]:
     for one in plan.steps:
         if isinstance(one.step, Train) and (data := _stored(site, one.step.key, "curve.jsonl")):
-            yield one.step.name, [CurvePoint.model_validate_json(line) for line in data.splitlines()]
+            try:
+                yield one.step.name, [CurvePoint.model_validate_json(line) for line in data.splitlines()]
+            except ValidationError:
+                continue
 
 
 def _evidence(site: Site, plan: Plan) -> Iterator[ReportedEvidence]:

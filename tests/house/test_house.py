@@ -66,7 +66,12 @@ def test_the_json_schema_accepts_every_example(example: Path) -> None:
 def test_the_json_schema_refuses_an_unknown_key_and_chooses_by_kind() -> None:
     schema = spec_schema()
     Draft202012Validator.check_schema(schema)
-    document = {"apiVersion": "llmops.dev/v1alpha1", "kind": "Training", "metadata": {"name": "x"}, "spec": {"bass": "y"}}
+    document = {
+        "apiVersion": "llmops.dev/v1alpha1",
+        "kind": "Training",
+        "metadata": {"name": "x"},
+        "spec": {"bass": "y"},
+    }
     messages = [error.message for error in Draft202012Validator(schema).iter_errors(document)]
     assert any("bass" in message for message in messages)
     assert {one["if"]["properties"]["kind"]["const"] for one in schema["allOf"]} == set(KINDS)
@@ -102,7 +107,10 @@ def test_the_help_of_every_command_has_an_example(name: str) -> None:
 def test_the_reference_is_what_the_code_says() -> None:
     done = subprocess.run(
         [sys.executable, "-c", "import json; from docs.generate import pages; print(json.dumps(pages()))"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     for name, text in json.loads(done.stdout).items():
         assert (ROOT / "docs" / "reference" / name).read_text() == text, f"run `make docs`: {name} differs"

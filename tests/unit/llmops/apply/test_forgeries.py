@@ -52,7 +52,7 @@ def _forget_journal(desk: Desk) -> None:
 @pytest.mark.parametrize("name", ["train/support-tune", "evaluate/support-eval", "decide/support-quality"])
 def test_a_deleted_result_is_refused(desk: Desk, name: str) -> None:
     desk.apply()
-    kind = {"train": Train, "evaluate": Evaluate, "decide": Decide}[name.split("/")[0]]
+    kind = {"train": Train, "evaluate": Evaluate, "decide": Decide}[name.split("/", maxsplit=1)[0]]
     (_store(desk) / _key(desk, kind, name.split("/")[1]) / "manifest.json").unlink()
 
     assert _exit_code(desk) is Exit.TAMPERED

@@ -44,7 +44,9 @@ def test_a_served_prompt_reruns_evaluations_and_what_follows_and_no_training(des
     desk.apply()
     text = (desk.root / "prompts.yaml").read_text()
     head, served = text.split("name: support-answer")
-    (desk.root / "prompts.yaml").write_text(head + "name: support-answer" + served.replace("question about", "question on"))
+    (desk.root / "prompts.yaml").write_text(
+        head + "name: support-answer" + served.replace("question about", "question on")
+    )
 
     assert _to_run(desk) == {
         "evaluate/support-eval",
@@ -61,7 +63,9 @@ def test_a_prompt_that_the_training_is_rendered_through_reruns_that_training_and
     desk.apply()
     text = (desk.root / "prompts.yaml").read_text()
     trained, rest = text.split("name: support-answer")
-    (desk.root / "prompts.yaml").write_text(trained.replace("question about", "question on") + "name: support-answer" + rest)
+    (desk.root / "prompts.yaml").write_text(
+        trained.replace("question about", "question on") + "name: support-answer" + rest
+    )
 
     runs = _to_run(desk)
 
