@@ -106,8 +106,6 @@ def _rows(made: Started) -> Iterator[str]:
     yield f"split: {_part(len(split.train), train)} to train on, {_part(len(split.heldout), heldout)} held out"
     if made.unmeasured:
         yield f"  only in training, so nothing is measured of them: {_listed(made.unmeasured)}"
-    if made.unlearned:
-        yield f"  only held out, so they cannot be learned: {_listed(made.unlearned)}"
     if made.columns.task == "answer" and made.known_answers < 1:
         yield (
             f"  {1 - made.known_answers:.0%} of the held-out answers never stand in training: a model this small has"

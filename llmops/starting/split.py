@@ -1,7 +1,7 @@
 """Hold out a part of the rows, whole groups at a time, the same part every time.
 
-Called by `start`. Promises: no group and no input stands on both sides; a target that stands in two groups or more
-stands on both sides where the groups allow it; the order of the rows decides nothing.
+Called by `start`. Promises: no group and no input stands on both sides; every label stands in training, and held
+out too where the groups allow it; the order of the rows decides nothing.
 """
 
 from __future__ import annotations
@@ -67,7 +67,8 @@ def _held_out(targets: Mapping[str, Sequence[str]], task: Task, share: float) ->
     for names in _strata(targets, task):
         count = min(len(names) - 1, max(1, round(share * len(names))))
         held.update(_shuffled(names)[:count])
-    _balance(targets, held)
+    if task == "label":
+        _balance(targets, held)
     return held
 
 
@@ -86,17 +87,23 @@ def _strata(targets: Mapping[str, Sequence[str]], task: Task) -> list[list[str]]
 
 
 def _balance(targets: Mapping[str, Sequence[str]], held: set[str]) -> None:
-    """Move groups so that a target stands on both sides, training first."""
-    for side, other in (("train", True), ("heldout", False), ("train", True)):
-        for target in sorted({target for one in targets.values() for target in one}):
-            homes = [name for name in _shuffled(targets) if target in targets[name]]
-            here = [name for name in homes if (name in held) == (side == "heldout")]
-            if here or len(homes) < 2:
-                continue
-            if other:
-                held.discard(homes[0])
-            else:
-                held.add(homes[0])
+    """Move groups so that every target can be learned, and as many as possible are measured."""
+    homes = {target: [name for name in _shuffled(targets) if target in targets[name]] for target in _all(targets)}
+    for found in homes.values():
+        if held.issuperset(found):
+            held.discard(found[0])
+    for found in homes.values():
+        if held.isdisjoint(found):
+            held.update([name for name in found if _is_spare(name, targets, homes, held)][:1])
+
+
+def _is_spare(name: str, targets: Mapping[str, Sequence[str]], homes: Mapping[str, list[str]], held: set[str]) -> bool:
+    """Whether training keeps all of a group's targets without it."""
+    return all(any(home != name and home not in held for home in homes[target]) for target in targets[name])
+
+
+def _all(targets: Mapping[str, Sequence[str]]) -> list[str]:
+    return sorted({target for one in targets.values() for target in one})
 
 
 def _shuffled(names: Iterable[str]) -> list[str]:

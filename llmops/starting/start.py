@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import as_file, files
@@ -70,8 +69,6 @@ class Started:
     labels: Sequence[str]
     unmeasured: Sequence[str]
     """Labels that only training rows have."""
-    unlearned: Sequence[str]
-    """Labels that only held-out rows have."""
     known_answers: float
     """Share of the held-out rows whose target also stands in training."""
 
@@ -169,8 +166,7 @@ def _json_lines(rows: Sequence[Mapping[str, object]]) -> bytes:
 
 def _started(plans: Plans, table: Table, columns: Columns) -> Started:
     kept, made = plans.kept, plans.carried.split
-    learned, measured = Counter(targets(made.train, kept.target)), Counter(targets(made.heldout, kept.target))
-    label = plans.task == "label"
+    learned, measured = set(targets(made.train, kept.target)), set(targets(made.heldout, kept.target))
     return Started(
         identity=plans.identity,
         table=table,
@@ -178,7 +174,6 @@ def _started(plans: Plans, table: Table, columns: Columns) -> Started:
         kept=kept,
         carried=plans.carried,
         labels=plans.labels,
-        unmeasured=sorted(learned - measured) if label else [],
-        unlearned=sorted(measured - learned) if label else [],
+        unmeasured=sorted(learned - measured) if plans.task == "label" else [],
         known_answers=sum(str(row[kept.target]) in learned for row in made.heldout) / len(made.heldout),
     )
