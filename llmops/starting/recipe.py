@@ -46,7 +46,7 @@ def recipe(kept: Kept, task: Task, *, instruction: str, train_rows: int, corpus:
         output_tokens=output_tokens,
         input_characters=max(_up(longest(kept.rows, kept.input, len), 10), 40),
         context_length=max(_up(needed, 32), 128),
-        vocabulary_size=_between(320, 256 + corpus_bytes // 50, 1000),
+        vocabulary_size=_between(320, 256 + corpus_bytes // 50, 2000),
         pretrain_steps=_between(150, 150 + corpus_bytes // 1900, 400),
         tune_steps=_between(150, 150 + train_rows // 46, 400),
         tune_batch=_batch(mean_bytes / _BYTES_A_TOKEN),

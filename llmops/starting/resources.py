@@ -156,7 +156,9 @@ def _corpus(plans: Plans) -> Dataset:
 def _models(plans: Plans) -> list[Model]:
     called, licence = plans.identity.called, plans.identity.licence
     scratch = FromScratch(
-        llama=Llama(hidden_size=192, layers=2, heads=4, key_value_heads=4, feed_forward_size=512),
+        llama=Llama(
+            hidden_size=192, layers=2, heads=4, key_value_heads=4, feed_forward_size=512, initializer_range=0.07
+        ),
         tokenizer=ByteLevelBpe(
             vocabulary_size=plans.recipe.vocabulary_size, dataset=called("corpus"), columns=[CORPUS_COLUMN]
         ),

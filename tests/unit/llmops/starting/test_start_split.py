@@ -49,6 +49,13 @@ def test_every_label_can_be_learned(rows, share):
     assert {row["label"] for row in made.train} == {label for _, _, label in rows}
 
 
+@pytest.mark.parametrize("number", range(20))
+def test_a_label_whose_groups_were_drawn_for_others_comes_back(number):
+    groups = {"1": "ax", "2": "bx", "3": "a", "4": "b"}  # in some of these, both groups of x are drawn
+    rows = [(f"{number}-{name}", f"{name}{label}", label) for name, labels in groups.items() for label in labels]
+    assert {row["label"] for row in split(kept(rows), "label", 0.25).train} == set("abx")
+
+
 def test_a_label_is_measured_where_a_group_can_be_spared():
     plain = [(f"g{n}", f"text {n}", "common") for n in range(20)]
     mixed = [("m", "one", "rare"), ("m", "two", "only here"), ("n", "three", "rare"), ("n", "four", "common")]
