@@ -7,7 +7,6 @@ from itertools import islice
 
 import click
 
-from compiler.diagnostics.suggestions import did_you_mean
 from compiler.plan import ArtifactStep
 from llmops.apply.journal import Entry
 from llmops.apply.lock import exclusive
@@ -15,7 +14,6 @@ from llmops.apply.site import Site, open_site
 from llmops.cli.console import say
 from llmops.cli.findings import findings_exit, print_findings
 from llmops.cli.options import workspace
-from llmops.errors import OperationFailed
 from llmops_spec.store import load_manifest
 
 
@@ -38,9 +36,8 @@ def command(ctx: click.Context, environment: str, delete: bool, keep_plans: int)
     """
     project = workspace(ctx)
     compilation = project.compile()
-    if environment not in compilation.environments and compilation.sound:
-        known = list(compilation.environments)
-        raise OperationFailed(f"environment `{environment}` is not defined", help=did_you_mean(environment, known))
+    if environment not in compilation.environments:
+        compilation = project.compile(environment)  # which says so
     if not compilation.sound:  # an unsound spec does not say what is needed
         print_findings(project, compilation, "text")
         sys.exit(findings_exit(compilation))
