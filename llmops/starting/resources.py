@@ -244,7 +244,7 @@ def _trainings(plans: Plans) -> list[Training]:
                 dataset=plans.identity.name,
                 method="lora",
                 prompt=called("prompt"),
-                lora=Lora(rank=16, alpha=32),
+                lora=Lora(rank=16, alpha=32, saved_modules=["embed_tokens"]),
                 hyper_parameters=tune,
             ),
         ),
