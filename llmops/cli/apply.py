@@ -19,7 +19,7 @@ from llmops.apply.site import Site, open_site
 from llmops.apply.workers import LocalWorkers
 from llmops.cli.console import print_failure, say, tell
 from llmops.cli.findings import findings_exit, print_findings
-from llmops.cli.options import lock_timeout_option, seconds, workspace, yes_option
+from llmops.cli.options import lock_timeout_option, workspace, yes_option
 from llmops.cli.outcome_text import outcome_text
 from llmops.cli.plan_text import plan_text
 from llmops.errors import Exit, OperationFailed
@@ -36,7 +36,7 @@ def command(
     ctx: click.Context,
     saved: Path | None,
     environment: str | None,
-    lock_timeout: str,
+    lock_timeout: float,
     yes: bool,  # noqa: ARG001  # only targets beside `local` ask, and this version has none
 ) -> None:
     """Make an environment match its spec: data, training, evaluation, gates, roll-out.
@@ -61,7 +61,7 @@ def command(
         sys.exit(findings_exit(compilation))
     with (
         open_site(project, compilation.environments[name]) as site,
-        exclusive(site.folder / "lock", timeout_seconds=seconds(lock_timeout)),
+        exclusive(site.folder / "lock", timeout_seconds=lock_timeout),
     ):
         sys.exit(_apply(compilation, site, reviewed))
 

@@ -11,7 +11,7 @@ from llmops.apply.site import open_site
 from llmops.apply.workers import LocalWorkers
 from llmops.cli.console import say
 from llmops.cli.findings import findings_exit, print_findings
-from llmops.cli.options import environment_option, lock_timeout_option, seconds, workspace, yes_option
+from llmops.cli.options import environment_option, lock_timeout_option, workspace, yes_option
 
 
 @click.command()
@@ -22,7 +22,7 @@ from llmops.cli.options import environment_option, lock_timeout_option, seconds,
 def command(
     ctx: click.Context,
     environment: str,
-    lock_timeout: str,
+    lock_timeout: float,
     yes: bool,  # noqa: ARG001  # only targets beside `local` ask, and this version has none
 ) -> None:
     """Stop every service of an environment. Artifacts, evidence and the journal stay.
@@ -38,7 +38,7 @@ def command(
         sys.exit(findings_exit(compilation))
     with (
         open_site(project, compilation.environments[environment]) as site,
-        exclusive(site.folder / "lock", timeout_seconds=seconds(lock_timeout)),
+        exclusive(site.folder / "lock", timeout_seconds=lock_timeout),
     ):
         workers = LocalWorkers.of(site)
         pairs = site.live_pairs()

@@ -20,7 +20,7 @@ from llmops.apply.workers import LocalWorkers
 from llmops.cli.apply import finish
 from llmops.cli.console import say, tell
 from llmops.cli.findings import findings_exit, print_findings
-from llmops.cli.options import environment_option, lock_timeout_option, seconds, workspace
+from llmops.cli.options import environment_option, lock_timeout_option, workspace
 from llmops.cli.outcome_text import outcome_text
 from llmops.cli.plan_text import plan_text
 from llmops.errors import OperationFailed
@@ -40,7 +40,7 @@ def command() -> None:
 @lock_timeout_option
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Write one verdict file per gate here.")
 @click.pass_context
-def run(ctx: click.Context, gates: tuple[str, ...], environment: str, lock_timeout: str, out: Path | None) -> None:
+def run(ctx: click.Context, gates: tuple[str, ...], environment: str, lock_timeout: float, out: Path | None) -> None:
     """Run data checks, training and evaluation as far as gates need them, then decide. Rolls nothing out.
 
     \b
@@ -55,7 +55,7 @@ def run(ctx: click.Context, gates: tuple[str, ...], environment: str, lock_timeo
         sys.exit(findings_exit(compilation))
     with (
         open_site(project, compilation.environments[environment]) as site,
-        exclusive(site.folder / "lock", timeout_seconds=seconds(lock_timeout)),
+        exclusive(site.folder / "lock", timeout_seconds=lock_timeout),
     ):
         plan = _only(make_plan(site, compilation), gates)
         say(plan_text(plan))

@@ -12,6 +12,24 @@ from llmops.workspace import Workspace, open_workspace
 
 Decorator: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
 
+
+class _Duration(click.ParamType):
+    """`90`, `90s`, `10m` or `1h`, in seconds."""
+
+    name = "time"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        units = {"s": 1.0, "m": 60.0, "h": 3600.0}
+        number, unit = (value[:-1], units[value[-1]]) if value[-1:] in units else (value, 1.0)
+        try:
+            seconds = float(number) * unit
+        except ValueError:
+            seconds = -1.0
+        if not 0 <= seconds < 1e7:
+            self.fail(f"`{value}` is not a time such as 90s, 10m or 1h", param, ctx)
+        return seconds
+
+
 environment_option: Decorator = click.option(
     "--env", "environment", required=True, metavar="ENV", help="Name of the environment."
 )
@@ -19,6 +37,7 @@ some_environment_option: Decorator = click.option("--env", "environment", metava
 lock_timeout_option: Decorator = click.option(
     "--lock-timeout",
     default="0s",
+    type=_Duration(),
     metavar="TIME",
     show_default=True,
     help="How long to wait for another llmops that changes this environment, such as 10m.",
@@ -35,20 +54,3 @@ def workspace(ctx: click.Context) -> Workspace:
     """The project that `-C`, or the working directory, names."""
     directory: Path | None = ctx.obj
     return open_workspace(directory)
-
-
-def seconds(text: str) -> float:
-    """`90`, `90s`, `10m` or `1h` in seconds.
-
-    Raises:
-        click.BadParameter: anything else.
-    """
-    units = {"s": 1.0, "m": 60.0, "h": 3600.0}
-    number, unit = (text[:-1], units[text[-1]]) if text[-1:] in units else (text, 1.0)
-    try:
-        value = float(number)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < 1e7:
-        raise click.BadParameter(f"`{text}` is not a time such as 90s, 10m or 1h")
-    return value * unit
