@@ -27,25 +27,31 @@ def gates_measure_what_is_served(graph: ResourceGraph) -> Iterator[Diagnostic]:
         for name in sorted({gate.spec.evaluation for gate in gates if gate is not None}):
             evaluation, measured = graph.get(Evaluation, name), graph.node(Evaluation, name)
             if evaluation is not None and measured is not None:
-                yield from _differences(node, service, measured, evaluation)
+                for key in COMPARED:
+                    if not (_dangles(graph, node, "spec", key) or _dangles(graph, measured, "spec", "subject", key)):
+                        yield from _difference(key, node, service, measured, evaluation)
 
 
-def _differences(
-    node: ResourceNode, service: Service, measured: ResourceNode, evaluation: Evaluation
+def _dangles(graph: ResourceGraph, node: ResourceNode, *path: str) -> bool:
+    """Whether a name there is no resource's; that is reported as such."""
+    return any(edge.path[: len(path)] == path and edge.target not in graph.nodes for edge in node.edges)
+
+
+def _difference(
+    key: str, node: ResourceNode, service: Service, measured: ResourceNode, evaluation: Evaluation
 ) -> Iterator[Diagnostic]:
-    for key in COMPARED:
-        served, subject = getattr(service.spec, key), getattr(evaluation.spec.subject, key)
-        if served == subject:
-            continue
-        what = f": `{served}` here, `{subject}` there" if isinstance(served, str) else ""
-        yield EVALUATION_TARGET_MISMATCH.at(
-            node.span("spec", key) if node.has("spec", key) else node.key_span("spec", "gates"),
-            f"service `{node.name}` serves another {key} than its gate measures{what}",
-            label="served",
-            related=[Label(span=measured.span("spec", "subject", key), text=f"measured by `{measured.name}`")],
-            note="a gate says something only of what it measured",
-            help=f"write the same `{key}` in the service and in evaluation `{measured.name}`",
-        )
+    served, subject = getattr(service.spec, key), getattr(evaluation.spec.subject, key)
+    if served == subject:
+        return
+    what = f": `{served}` here, `{subject}` there" if isinstance(served, str) else ""
+    yield EVALUATION_TARGET_MISMATCH.at(
+        node.span("spec", key) if node.has("spec", key) else node.key_span("spec", "gates"),
+        f"service `{node.name}` serves another {key} than its gate measures{what}",
+        label="served",
+        related=[Label(span=measured.span("spec", "subject", key), text=f"measured by `{measured.name}`")],
+        note="a gate says something only of what it measured",
+        help=f"write the same `{key}` in the service and in evaluation `{measured.name}`",
+    )
 
 
 def metrics_have_a_reference(graph: ResourceGraph) -> Iterator[Diagnostic]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
+from compiler.checks.data import FORMATS
 from compiler.checks.question import FileCheck
 from compiler.diagnostics.catalogue import MISSING_FILE
 from compiler.diagnostics.model import Diagnostic
@@ -49,7 +50,8 @@ def folder_files(path: str, files: Reader) -> list[str]:
 def _named_files(graph: ResourceGraph) -> Iterator[tuple[str, str, Span]]:
     for node, dataset in graph.of(Dataset):
         for name, split in dataset.spec.splits.items():
-            yield split.path, "data file", node.span("spec", "splits", name, "path")
+            if PurePosixPath(split.path).suffix in FORMATS:  # any other is `unsupported-data-format`
+                yield split.path, "data file", node.span("spec", "splits", name, "path")
     for node, model in graph.of(Model):
         if model.spec.chat_template is not None:
             yield model.spec.chat_template, "chat template", node.span("spec", "chatTemplate")

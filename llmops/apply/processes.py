@@ -80,14 +80,16 @@ class ProcessHost:
         place = self._place(name)
         child = self._start(payload, name, place, variables, stdout=subprocess.PIPE)
         running = self._journaled(child, f"task {name}")
+        assert child.stdout is not None  # piped above
         try:
-            assert child.stdout is not None  # piped above
             for line in child.stdout:
-                on_progress(Progress.model_validate_json(line))
+                if line.endswith(b"\n"):  # a child that is killed may leave a part of a line
+                    on_progress(Progress.model_validate_json(line))
             child.wait()
         finally:
             self.end(running)
             child.wait()
+            child.stdout.close()
         return _task_result(place / "result.json", child.returncode, name, self.log_path(name))
 
     def start_server(self, payload: EnginePayload | GatewayPayload, name: str, variables: Mapping[str, str]) -> Server:
