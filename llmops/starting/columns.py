@@ -15,6 +15,9 @@ from llmops.starting.rows import Row
 
 Task = Literal["label", "answer"]
 
+_KEY = re.compile(r"(?=.*\d)(?=.*[A-Za-z])[\w.-]+|\d{5,}")
+"""A word of letters and digits. A bare number only where it is long: `4` is a rating, and `2024` a year."""
+
 MAX_LABELS = 100
 LEAST_CLUSTERS = 12
 """A column with fewer different values says what kind a row is, and hardly who it belongs to."""
@@ -106,6 +109,8 @@ class _Facts:
     """Characters of a filled value."""
     words: float
     """Mean words of a filled value."""
+    numbered: float
+    """Share of filled values that are one word with a digit, as keys are."""
 
     @classmethod
     def of(cls, name: str, rows: Sequence[Row]) -> _Facts:
@@ -117,6 +122,7 @@ class _Facts:
             distinct=len(set(values)),
             rows=len(rows),
             mean_length=sum(map(len, values)) / count,
+            numbered=sum(_KEY.fullmatch(value) is not None for value in values) / count,
             words=sum(map(_words, values)) / count,
         )
 
@@ -130,6 +136,11 @@ class _Facts:
     def is_label_like(self) -> bool:
         """Few short values, each of them several times."""
         return 2 <= self.distinct <= min(MAX_LABELS, self.filled // 4) and self.words <= 5
+
+    @property
+    def looks_like_keys(self) -> bool:
+        """Named as an id, or written as ids are: `c-0042`, `20481`."""
+        return self.name.casefold().endswith("id") or self.numbered > 0.9
 
     @property
     def is_full(self) -> bool:
@@ -214,7 +225,7 @@ def _cluster(
         if one.name not in taken and one.is_full and one.words <= 3
         if LEAST_CLUSTERS <= one.distinct <= 0.8 * one.rows
     ]
-    hinted = [one for one in candidates if one.named(_CLUSTER_NAMES) is not None or one.name.casefold().endswith("id")]
+    hinted = [one for one in candidates if one.named(_CLUSTER_NAMES) is not None or one.looks_like_keys]
     if not hinted:
         reasons["cluster"] = "no column groups rows that belong together"
         return None
