@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from compiler.diagnostics.catalogue import STALE_PIPELINE
+from compiler.diagnostics.model import Diagnostic
 from compiler.pipeline import Compilation, Toolbox, compile_project
 from compiler.ports import Reader
 from compiler.project import PROJECT_FILE
+from compiler.source import Span
 from llmops.comparison import Changes, compare
-from llmops.discovery import backends, checks, policies
+from llmops.discovery import backends, checks, pipelines, policies
 from llmops.errors import OperationFailed
 from llmops.facts import package_facts
 from llmops.io.files import ProjectFiles
@@ -32,6 +35,16 @@ class Workspace:
             facts=package_facts(rules.digest()),
         )
         return compile_project(tools, environment)
+
+    def stale_pipelines(self, compilation: Compilation) -> list[Diagnostic]:
+        """A finding for each committed pipeline that differs from what a sound spec of all environments renders."""
+        found: list[Diagnostic] = []
+        for path, rendered in pipelines(compilation).items():
+            if self.files.fact(path) is not None and self.files.read(path) != rendered:
+                said = f"`{path}` is not what the spec renders"
+                place = Span(path, 1, 1, 1, 1)
+                found.append(STALE_PIPELINE.at(place, said, help="run `llmops compile --ci` and commit the file"))
+        return found
 
     def changes_since(self, revision: str, environment: str, now: Compilation) -> Changes:
         """What the working tree does to a sound environment, against the spec of a Git revision.

@@ -62,6 +62,8 @@ UNKNOWN_OVERRIDE: Final = declare("unknown-override", "an environment that overr
 INTERNAL_CHECK_FAILURE: Final = declare("internal-check-failure", "a check that crashed: a bug of ours or of a plug-in")
 UNSUPPORTED_FIELD: Final = declare("unsupported-field", "a field that the environment's target cannot honour")
 
+STALE_PIPELINE: Final = declare("stale-pipeline", "a committed pipeline that differs from what the spec renders")
+
 # --- checks: prompts
 
 TEMPLATE_NOT_ALLOWED: Final = declare("template-not-allowed", "a prompt template outside of the prompt language")
@@ -165,6 +167,7 @@ DECLARED: Final[tuple[Declared, ...]] = (
     UNKNOWN_OVERRIDE,
     INTERNAL_CHECK_FAILURE,
     UNSUPPORTED_FIELD,
+    STALE_PIPELINE,
     TEMPLATE_NOT_ALLOWED,
     UNDECLARED_VARIABLE,
     UNUSED_VARIABLE,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 import click
 
@@ -24,6 +25,9 @@ def command(ctx: click.Context, environment: str | None, format_: str) -> None:
     """
     project = workspace(ctx)
     compilation = project.compile(environment)
+    if environment is None and compilation.sound:
+        stale = project.stale_pipelines(compilation)
+        compilation = replace(compilation, findings=(*compilation.findings, *stale))
     print_findings(project, compilation, format_)
     code = findings_exit(compilation)
     if code == 0 and format_ == "text":
