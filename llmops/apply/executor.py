@@ -171,7 +171,7 @@ class Executor:
         began = time.monotonic()
         self._journal(plan_digest, step, "intent")
         try:
-            result, notes = self._carry_out(step, outcome)
+            result, notes = self._guarded(step, outcome)
         except OperationFailed:
             self._journal(plan_digest, step, "failed")
             self.display.end(name, "failed", time.monotonic() - began)
@@ -186,6 +186,20 @@ class Executor:
         self.site.journal.write(
             Entry(plan=plan_digest, step=step_id(step), event=event, identity=identity(step), result=result)
         )
+
+    def _guarded(self, step: Step, outcome: RunOutcome) -> tuple[str, Notes]:
+        """Do one step; a full disk, or a folder that may not be written, is a failed step."""
+        try:
+            return self._carry_out(step, outcome)
+        except StoreCorrupt as error:
+            raise tampered(step, str(error)) from error
+        except OSError as error:
+            place = f" ({error.filename})" if error.filename else ""
+            raise OperationFailed(
+                f"{step_id(step)}: {error.strerror or error}{place}",
+                help="mend that, and run the same command again: it goes on from here",
+                exit_code=Exit.STEP_FAILED,
+            ) from error
 
     def _carry_out(self, step: Step, outcome: RunOutcome) -> tuple[str, Notes]:
         """Do one step. Returns the digest of its stored manifest, where it has one, and figures for people."""
@@ -227,10 +241,7 @@ class Executor:
 
     def _made(self, step: ArtifactStep, result: TaskResult) -> tuple[str, Notes]:
         """What a task published, as the store holds it."""
-        try:
-            manifest = load_manifest(self.site.store, step.key)
-        except StoreCorrupt as error:
-            raise tampered(step, str(error)) from error
+        manifest = load_manifest(self.site.store, step.key)
         if manifest is None:
             raise OperationFailed(f"{step_id(step)} ended without a stored result", exit_code=Exit.STEP_FAILED)
         return manifest.digest(), result.notes
@@ -242,14 +253,6 @@ class Executor:
         try:
             write(folder)
             return publish(self.site.store, step.key, folder)
-        except StoreCorrupt as error:
-            raise tampered(step, str(error)) from error
-        except OSError as error:
-            raise OperationFailed(
-                f"{step_id(step)}: {error.strerror or error}",
-                help="nothing was stored; the same command goes on",
-                exit_code=Exit.STEP_FAILED,
-            ) from error
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 

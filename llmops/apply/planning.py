@@ -8,11 +8,24 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from compiler.pipeline import Compilation, CompiledEnvironment, plan_steps
-from compiler.plan import PLAN_FORMAT, Action, Basis, Decide, Observed, Plan, PolicyFinding, RollOut, Step, step_id
+from compiler.plan import (
+    PLAN_FORMAT,
+    Action,
+    ArtifactStep,
+    Basis,
+    Decide,
+    Observed,
+    Plan,
+    PolicyFinding,
+    RollOut,
+    Step,
+    step_id,
+)
+from llmops.apply.integrity import tampered
 from llmops.apply.site import Site
 from llmops.errors import Exit, OperationFailed
 from llmops_spec.digests import canonical, digest
-from llmops_spec.store import load_manifest
+from llmops_spec.store import StoreCorrupt, load_manifest
 
 
 def make_plan(site: Site, compilation: Compilation, *, under: str = "") -> Plan:
@@ -37,12 +50,22 @@ def make_plan(site: Site, compilation: Compilation, *, under: str = "") -> Plan:
 
 
 def observe(site: Site, steps: Sequence[Step]) -> Observed:
-    """What the store has and what is live and healthy."""
-    keys = {step.key for step in steps if hasattr(step, "key")}  # pyright: ignore[reportAttributeAccessIssue]
-    stored = frozenset(key for key in keys if load_manifest(site.store, key) is not None)
+    """What the store has and what is live and healthy.
+
+    Raises:
+        OperationFailed: with exit code 7, where a stored result cannot be read.
+    """
+    stored = frozenset(step.key for step in steps if isinstance(step, ArtifactStep) and _is_stored(site, step))
     dead = {f"roll-out/{name}" for name, pair in site.live_pairs().items() if not pair.is_healthy()}
     live = {step: revision for step, (revision, _) in site.journal.live().items() if step not in dead}
     return Observed(stored=stored, live=live, previous=site.journal.previous())
+
+
+def _is_stored(site: Site, step: ArtifactStep) -> bool:
+    try:
+        return load_manifest(site.store, step.key) is not None
+    except StoreCorrupt as error:
+        raise tampered(step, str(error)) from error
 
 
 def _removals(site: Site, steps: Sequence[Step]) -> list[str]:

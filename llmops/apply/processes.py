@@ -11,8 +11,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,8 +80,7 @@ class ProcessHost:
             KeyboardInterrupt: passed on, after the child has been stopped.
         """
         place = self._place(name)
-        child = self._start(payload, name, place, variables, stdout=subprocess.PIPE)
-        running = self._journaled(child, f"task {name}")
+        child, running = self._started(f"task {name}", payload, name, place, variables, stdout=subprocess.PIPE)
         assert child.stdout is not None  # piped above
         try:
             for line in child.stdout:
@@ -95,10 +96,10 @@ class ProcessHost:
     def start_server(self, payload: EnginePayload | GatewayPayload, name: str, variables: Mapping[str, str]) -> Server:
         """Start a standing process; it is not ready yet. It outlives this one."""
         place = self._place(name)
-        child = self._start(payload, name, place, variables, stdout=subprocess.DEVNULL)
+        _, running = self._started(f"server {name}", payload, name, place, variables, stdout=subprocess.DEVNULL)
         return Server(
             name=name,
-            process=self._journaled(child, f"server {name}"),
+            process=running,
             result=place / "result.json",
             log=self.log_path(name),
         )
@@ -129,6 +130,18 @@ class ProcessHost:
         shutil.rmtree(place, ignore_errors=True)
         (place / "tmp").mkdir(parents=True)
         return place
+
+    def _started(
+        self, role: str, payload: Payload, name: str, place: Path, variables: Mapping[str, str], *, stdout: int
+    ) -> tuple[subprocess.Popen[bytes], RunningProcess]:
+        """Start a child and journal it; an interrupt that comes meanwhile ends it again."""
+        with _interrupts_held() as came:
+            child = self._start(payload, name, place, variables, stdout=stdout)
+            running = self._journaled(child, role)
+        if came:
+            self.end(running)
+            raise KeyboardInterrupt
+        return child, running
 
     def _start(
         self, payload: Payload, name: str, place: Path, variables: Mapping[str, str], *, stdout: int
@@ -161,6 +174,25 @@ class ProcessHost:
             started = time.time()  # it has ended already; its result says why
         self.journal.process_started(child.pid, started, role)
         return RunningProcess(pid=child.pid, started=started)
+
+
+@contextmanager
+def _interrupts_held() -> Generator[list[int]]:
+    """Hold back what would raise `KeyboardInterrupt`. Yields the numbers of the signals that came."""
+    came: list[int] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    handled = {number: one for number, one in before.items() if callable(one) and _in_main_thread()}
+    for number in handled:
+        signal.signal(number, lambda given, _: came.append(given))
+    try:
+        yield came
+    finally:
+        for number, handler in handled.items():
+            signal.signal(number, handler)
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
 
 
 @dataclass(frozen=True, kw_only=True)

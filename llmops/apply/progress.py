@@ -37,28 +37,30 @@ class PlainDisplay:
     """A line when a step begins and ends, and one every few seconds between."""
 
     def __init__(self) -> None:
-        self._head = ""
+        self._head = self._phase = ""
         self._began = self._told = time.monotonic()
 
     def begin(self, step: str, number: int, total: int) -> None:
-        self._head = f"[{number}/{total}] {step}"
-        self._began = self._told = time.monotonic()
+        self._head, self._phase = f"[{number}/{total}] {step}", ""
+        self._told = time.monotonic()
         tell(self._head)
 
     def update(self, progress: Progress) -> None:
         now = time.monotonic()
+        if progress.phase != self._phase:
+            self._phase, self._began = progress.phase, now
         if now - self._told >= _SECONDS_BETWEEN_LINES:
             self._told = now
             tell(f"{self._head}: {describe(progress, now - self._began)}")
 
-    def end(self, step: str, outcome: str, seconds: float) -> None:
-        tell(f"{self._head}: {outcome} ({seconds:.1f} s)" if self._head.endswith(step) else f"{step}: {outcome}")
+    def end(self, step: str, outcome: str, seconds: float) -> None:  # noqa: ARG002  # the head names it
+        tell(f"{self._head}: {outcome} ({seconds:.1f} s)")
 
 
 def describe(progress: Progress, elapsed: float) -> str:
     """`pretraining 120/250 steps, 14.2/s, 9 s left, loss 2.31`."""
     text = f"{progress.phase} {progress.done}/{progress.total} {progress.unit}"
-    if progress.done and elapsed > 0:
+    if progress.done and elapsed >= 1:
         rate = progress.done / elapsed
         text += f", {rate:.1f}/s, {(progress.total - progress.done) / rate:.0f} s left"
     return f"{text}, {progress.note}" if progress.note else text

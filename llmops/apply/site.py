@@ -67,7 +67,7 @@ def open_site(workspace: Workspace, compiled: CompiledEnvironment) -> Generator[
         )
     assert spec.store.file is not None  # the local target refuses any other
     folder = workspace.state_folder(compiled.name)
-    store_url = "file:" + quote(str((workspace.root / Path(spec.store.file.path).expanduser()).resolve()))
+    store_url = "file:" + quote(str(_store_folder(workspace, spec.store.file.path)))
     journal = Journal(folder / "journal.db")
     try:
         yield Site(
@@ -82,3 +82,16 @@ def open_site(workspace: Workspace, compiled: CompiledEnvironment) -> Generator[
         )
     finally:
         journal.close()
+
+
+def _store_folder(workspace: Workspace, path: str) -> Path:
+    try:
+        folder = (workspace.root / Path(path).expanduser()).resolve()
+    except RuntimeError as error:  # `~` of a user that is not there
+        raise OperationFailed(f"the store `{path}` has no place here: {error}", help=_STORE_HELP) from error
+    if folder.exists() and not folder.is_dir():
+        raise OperationFailed(f"the store {folder} is not a folder", help=_STORE_HELP)
+    return folder
+
+
+_STORE_HELP = "name another in the environment's `store: {file: {path: …}}`"

@@ -83,7 +83,9 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_DFL:  # `nohup` has it ignored
             signal.signal(number, _interrupt)
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    _drop_what_cannot_be_written()
+    sys.exit(code)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -125,11 +127,30 @@ def _foreseen(error: BaseException) -> OperationFailed | None:
         place = f": {error.filename}" if error.filename else ""
         help_ = "mend that, and run the same command again"
         return OperationFailed(f"{error.strerror or error}{place}", help=help_)
+    import sqlite3
+
+    from llmops_spec.store import StoreCorrupt
+
+    if isinstance(error, StoreCorrupt):
+        help_ = "`llmops evidence verify` says which step it is, and how to give it up"
+        return OperationFailed(str(error), help=help_, exit_code=Exit.TAMPERED)
+    if isinstance(error, sqlite3.Error):
+        help_ = "mend that, and run the same command again; it goes on from here"
+        return OperationFailed(f"the journal: {error}", help=help_, exit_code=Exit.STEP_FAILED)
     return None
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
+
+
+def _drop_what_cannot_be_written() -> None:
+    """What is left for a full disk has been reported; Python would report it again, in its own way."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _open_standard_streams() -> None:
