@@ -123,7 +123,8 @@ def test_what_the_graph_shows(quickstart: Command, file: str, old: str, new: str
     ids=["no folder", "no weights", "pickled"],
 )
 def test_a_model_folder(rows: Command, files: dict[str, str], said: list[str]) -> None:
-    model = "kind: Model\nmetadata: {name: ours, owner: us}\nspec: {licence: MIT, contextLength: 64, from: {path: weights}}\n"
+    spec = "spec: {licence: MIT, contextLength: 64, from: {path: weights}}\n"
+    model = f"kind: Model\nmetadata: {{name: ours, owner: us}}\n{spec}"
     rows.write({"model.yaml": HEAD + model, **files})
     rows("validate", code=Exit.FINDINGS).says(*said)
 

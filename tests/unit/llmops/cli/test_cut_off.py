@@ -98,7 +98,7 @@ def test_a_full_disk_is_a_failed_step_and_then_the_same_command_goes_on(many_row
     done = subprocess.run(
         [script, "-C", many_rows.root, "apply", "--env", "local"],
         env=many_rows.environment(),
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (_LIMIT, _LIMIT)),  # noqa: PLW1509
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (_LIMIT, _LIMIT)),
         capture_output=True,
         text=True,
         check=False,
