@@ -9,9 +9,9 @@ from contextlib import AbstractContextManager
 import click
 
 from compiler.diagnostics.suggestions import did_you_mean
-from compiler.plan import ArtifactStep, Decide, Step, identity, step_id
+from compiler.plan import ArtifactStep, Decide, Step, step_id
+from llmops.apply.discarding import discard, downstream
 from llmops.apply.integrity import verify_stored
-from llmops.apply.journal import Entry
 from llmops.apply.judge import open_judge
 from llmops.apply.lock import exclusive
 from llmops.apply.site import Site, open_site
@@ -82,12 +82,14 @@ def show(ctx: click.Context, gate: str, environment: str) -> None:
         say(json.dumps(json.loads(envelope.payload), indent=2))
 
 
-@command.command()
+@command.command("discard")
 @click.argument("step")
 @environment_option
 @click.pass_context
-def discard(ctx: click.Context, step: str, environment: str) -> None:
-    """Give a stored result up, with a tombstone in the journal, so that the next run makes it again.
+def discard_step(ctx: click.Context, step: str, environment: str) -> None:
+    """Give a stored result up, and what was made from it, so that the next run makes them again.
+
+    Tombstones in the journal keep that apart from tampering.
 
     \b
     Example:
@@ -96,17 +98,10 @@ def discard(ctx: click.Context, step: str, environment: str) -> None:
     site_context, steps = _lowered(ctx, environment)
     found = _named(steps, step)
     with site_context as site, exclusive(site.folder / "lock"):
-        _discard(site, found)
-    say(f"discarded {step}; the next run makes it again")
-
-
-def _discard(site: Site, step: Step) -> None:
-    """The tombstone goes first: a result that is gone without one would count as tampering."""
-    key = identity(step)
-    site.journal.write(Entry(plan="", step=step_id(step), event="discarded", identity=key, result=""))
-    names = list(site.store.names(key + "/"))
-    for name in sorted(names, key=lambda one: not one.endswith("/manifest.json")):
-        site.store.delete(name)
+        for one in downstream(found, steps):
+            discard(site, step_id(one), one.key)
+            say(f"discarded {step_id(one)}")
+    say("the next run makes them again")
 
 
 def _named(steps: tuple[Step, ...], wanted: str) -> Step:

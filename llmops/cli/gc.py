@@ -8,7 +8,7 @@ from itertools import islice
 import click
 
 from compiler.plan import ArtifactStep
-from llmops.apply.journal import Entry
+from llmops.apply.discarding import discard
 from llmops.apply.lock import exclusive
 from llmops.apply.site import Site, open_site
 from llmops.cli.console import say
@@ -56,7 +56,7 @@ def command(ctx: click.Context, environment: str, delete: bool, keep_plans: int)
         for key in sorted(_stored_keys(site) - needed):
             total += _describe(site, key)
             if delete:
-                _remove(site, key)
+                discard(site, "gc", key)
         say(
             f"{'removed' if delete else 'could remove'} {total / 1e6:.1f} MB"
             + ("" if delete else "; add --delete to do it")
@@ -80,10 +80,3 @@ def _describe(site: Site, key: str) -> int:
     parts = sorted({name.split("/")[0] for name in outputs})
     say(f"{key[:12]}  {size / 1e6:8.1f} MB  {', '.join(parts) or 'unfinished'}")
     return size
-
-
-def _remove(site: Site, key: str) -> None:
-    """The tombstone goes first: a result that is gone without one would count as tampering."""
-    site.journal.write(Entry(plan="", step="gc", event="discarded", identity=key, result=""))
-    for name in sorted(site.store.names(key + "/"), key=lambda one: not one.endswith("/manifest.json")):
-        site.store.delete(name)

@@ -9,8 +9,18 @@ import json
 from pathlib import Path
 
 _DESKS = {
-    "Waste": ["my bin was not emptied", "the paper container overflows", "I need a larger bin", "garden waste piles up"],
-    "Parking": ["a car blocks my drive", "I lost my parking permit", "the meter took my coins", "the garage gate is stuck"],
+    "Waste": [
+        "my bin was not emptied",
+        "the paper container overflows",
+        "I need a larger bin",
+        "garden waste piles up",
+    ],
+    "Parking": [
+        "a car blocks my drive",
+        "I lost my parking permit",
+        "the meter took my coins",
+        "the garage gate is stuck",
+    ],
     "Register": ["I moved to another flat", "my passport runs out", "we had a baby", "I need a birth certificate"],
     "Parks": ["a bench is broken", "the playground swing came off", "a tree fell on the path", "the fountain is dry"],
 }
@@ -75,12 +85,12 @@ _WHEN = ["tomorrow", "the weekend", "the holidays"]
 
 def museum(path: Path) -> Path:
     """JSON lines of questions with one of eight answers; `thread` joins the variants of one wording."""
-    rows = []
+    rows: list[dict[str, str]] = []
     for topic, answer in _TOPICS.items():
         for number, question in enumerate(_QUESTIONS):
             texts = sorted({question.format(topic, who=who, when=when) for who in _WHO for when in _WHEN})
-            for text in texts[:7]:
-                rows.append({"thread": f"{topic.split()[-1]}-{number}", "query": text, "reply": answer})
+            thread = f"{topic.split()[-1]}-{number}"
+            rows += [{"thread": thread, "query": text, "reply": answer} for text in texts[:7]]
     rows.sort(key=lambda row: _drawn(row["query"]))
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return path

@@ -116,7 +116,7 @@ def test_an_edited_record_is_refused(town: Project) -> None:
     manifest = json.loads((folder / "manifest.json").read_bytes())
     record = folder / "objects" / manifest["outputs"]["record.jsonl"]["digest"]
     kept = record.read_bytes()
-    os.chmod(record, 0o644)
+    record.chmod(0o644)
     record.write_bytes(kept.replace(b'"score": 0.0', b'"score": 1.0').replace(b'"score":0.0', b'"score":1.0') + b"\n")
 
     assert "evaluate/" in town.run("apply", "--env", "local", code=7)

@@ -46,9 +46,7 @@ def home(tmp_path: Path) -> Path:
      ["schema"], ["policy", "test"], ["explain", "unknown-key"], ["doctor"]],
     ids=" ".join,
 )  # fmt: skip
-def test_the_command_imports_nothing_of_the_folder_that_it_runs_in(
-    tmp_path: Path, home: Path, words: list[str]
-) -> None:
+def test_the_command_imports_nothing_of_its_folder(tmp_path: Path, home: Path, words: list[str]) -> None:
     project, marker = tmp_path / "project", tmp_path / "imported"
     shutil.copytree(QUICKSTART, project, ignore=shutil.ignore_patterns(".llmops", "build", "__pycache__"))
     _decoys(project, marker)

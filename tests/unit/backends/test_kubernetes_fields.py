@@ -14,6 +14,8 @@ READ_ELSEWHERE = {
     "Model.spec.licence": "policies",
     "Environment.spec.tier": "policies",
     "Project.spec.protectedBranch": "backends.ci",
+    "Model.spec.from.huggingFace.repository": "compiler.checks.models",
+    "Model.spec.from.huggingFace.revision": "compiler.checks.models",
     "Project.spec.include": "compiler.passes.load",
     "Project.spec.exclude": "compiler.passes.load",
 }
@@ -50,6 +52,7 @@ EDITS = [
     ("Dataset", "support", "limits.duplicates", 0.5),
     ("Dataset", "support", "limits.leakage", 0.5),
     *(("Model", "tiny-llama", f"from.scratch.llama.{name}", value * 2) for name, value in LLAMA.items()),
+    ("Model", "tiny-llama", "from.scratch.llama.initializerRange", 0.5),
     ("Model", "tiny-llama", "from.scratch.tokenizer.vocabularySize", 999),
     ("Model", "tiny-llama", "from.scratch.tokenizer.dataset", "support"),
     ("Model", "tiny-llama", "from.scratch.tokenizer.columns", ["question"]),
@@ -101,7 +104,7 @@ EDITS = [
             "alpha": 4,
             "dropout": 0.5,
             "targetModules": ["q_proj"],
-            "savedModules": ["embed_tokens"],
+            "savedModules": ["lm_head"],
         }.items()
     ),
     ("Training", "support-tune", "seed", 9),
@@ -253,13 +256,6 @@ def test_no_field_is_forgotten():
     ("kind", "name", "path", "value", "field"),
     [
         ("Environment", "staging", "spec.store", {"file": {"path": "x"}}, "spec.store.file"),
-        (
-            "Model",
-            "support-base",
-            "spec.from",
-            {"huggingFace": {"repository": "a/b", "revision": "c"}},
-            "spec.from.huggingFace",
-        ),
     ],
 )
 def test_what_a_cluster_cannot_honour_is_refused_at_the_field(spec, kind, name, path, value, field):

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from compiler.plan import Decide, Evaluate, Train
+from compiler.plan import Decide, Evaluate, Train, step_id
+from llmops.apply.discarding import discard, downstream
 from llmops.apply.planning import make_plan, read_plan, refuse_moved, write_plan
 from llmops.apply.trust import configuration_folder
 from llmops.errors import Exit, OperationFailed
@@ -117,8 +118,6 @@ def test_a_decision_that_is_signed_again_with_another_key_is_refused(desk: Desk)
 
 
 def test_a_verdict_that_says_pass_over_a_record_that_does_not_is_refused(desk: Desk) -> None:
-    desk.edit("training.yaml", "learningRate: 0.00", "learningRate: 0.000000")
-    desk.apply()
     tune = (desk.root / "training.yaml").read_text().split("name: support-tune")
     zero = "\n".join("    learningRate: 0" if "learningRate" in line else line for line in tune[1].split("\n"))
     (desk.root / "training.yaml").write_text(tune[0] + "name: support-tune" + zero.replace(": 0\n", ": 0.0\n"))
@@ -133,14 +132,20 @@ def test_a_verdict_that_says_pass_over_a_record_that_does_not_is_refused(desk: D
 
 
 def test_a_discarded_result_is_made_again(desk: Desk) -> None:
-    from llmops.cli.evidence import _discard
-
     desk.apply()
     desk.ran()
     with desk.site() as (site, compilation):
         lowered = compilation.environments["local"].lowered
         assert lowered is not None
-        _discard(site, next(step for step in lowered.steps if isinstance(step, Evaluate) and "@" not in step.name))
+        measured = next(step for step in lowered.steps if isinstance(step, Evaluate) and "@" not in step.name)
+        given_up = downstream(measured, lowered.steps)
+        for step in given_up:
+            discard(site, step_id(step), step.key)
+    assert {step_id(one) for one in given_up} == {
+        "evaluate/support-eval",
+        "decide/support-quality",
+        "decide/support-safety",
+    }
 
     assert desk.apply().exit_code is Exit.CLEAN
     assert desk.ran() == ["evaluate/support-eval"]

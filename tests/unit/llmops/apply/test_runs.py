@@ -64,7 +64,7 @@ def test_a_prompt_that_the_training_is_rendered_through_reruns_that_training_and
     text = (desk.root / "prompts.yaml").read_text()
     trained, rest = text.split("name: support-answer")
     (desk.root / "prompts.yaml").write_text(
-        trained.replace("question about", "question on") + "name: support-answer" + rest
+        trained.replace('"{{ instruction }}"', '"{{ instruction }}!"') + "name: support-answer" + rest
     )
 
     runs = _to_run(desk)

@@ -103,9 +103,9 @@ def register(provider: pulumi.ProviderResource, after: list[pulumi.Resource]) ->
     )
     done.append(
         kubernetes.core.v1.ConfigMap(
-            'support-engine-6a275371ac',
+            'support-engine-47853ae53c',
             metadata=kubernetes.meta.v1.ObjectMetaArgs(
-                name='support-engine-6a275371ac',
+                name='support-engine-47853ae53c',
                 namespace='support-staging',
                 labels={
                     'app.kubernetes.io/name': 'support',
@@ -114,7 +114,7 @@ def register(provider: pulumi.ProviderResource, after: list[pulumi.Resource]) ->
                     'app.kubernetes.io/managed-by': 'llmops',
                     'llmops.dev/service': 'support',
                     'llmops.dev/role': 'engine',
-                    'llmops.dev/revision': '26f9023b92',
+                    'llmops.dev/revision': '2a86dde8da',
                 },
                 annotations={'llmops.dev/owner': 'team-support'},
             ),
@@ -138,9 +138,9 @@ def register(provider: pulumi.ProviderResource, after: list[pulumi.Resource]) ->
                     '  "transformers": "1.0"\n'
                     ' },\n'
                     ' "weights": {\n'
-                    '  "adapter": "store://9d6118b3966fa9d7182dc692f41c19c8f37f982e49a3885fbe295fbf7e1af1d1/adapter",\n'
+                    '  "adapter": "store://e8e6c38efd01d6581a847f13ed8f60d7a773d9642fef9484d924dc4f479d3032/adapter",\n'
                     '  "chatTemplate": null,\n'
-                    '  "model": "store://540694f343a455f89f1e135ce1b13cca742f1ec5e9aedbb0d62573aaa2d0b046/model"\n'
+                    '  "model": "store://0a634006945f36c4af1833a45ba121db10b8cee78576986fd718ddea97480d47/model"\n'
                     ' }\n'
                     '}\n'
                 ),
@@ -150,9 +150,9 @@ def register(provider: pulumi.ProviderResource, after: list[pulumi.Resource]) ->
     )
     done.append(
         kubernetes.apps.v1.Deployment(
-            'support-engine-7406b30a50',
+            'support-engine-3ad63b77fc',
             metadata=kubernetes.meta.v1.ObjectMetaArgs(
-                name='support-engine-7406b30a50',
+                name='support-engine-3ad63b77fc',
                 namespace='support-staging',
                 labels={
                     'app.kubernetes.io/name': 'support',
@@ -161,7 +161,7 @@ def register(provider: pulumi.ProviderResource, after: list[pulumi.Resource]) ->
                     'app.kubernetes.io/managed-by': 'llmops',
                     'llmops.dev/service': 'support',
                     'llmops.dev/role': 'engine',
-                    'llmops.dev/revision': '26f9023b92',
+                    'llmops.dev/revision': '2a86dde8da',
                 },
                 annotations={'llmops.dev/owner': 'team-support'},
             ),
@@ -170,7 +170,7 @@ def register(provider: pulumi.ProviderResource, after: list[pulumi.Resource]) ->
                 revision_history_limit=3,
                 progress_deadline_seconds=1860,
                 selector=kubernetes.meta.v1.LabelSelectorArgs(
-                    match_labels={'llmops.dev/service': 'support', 'llmops.dev/role': 'engine', 'llmops.dev/revision': '26f9023b92'},
+                    match_labels={'llmops.dev/service': 'support', 'llmops.dev/role': 'engine', 'llmops.dev/revision': '2a86dde8da'},
                 ),
                 strategy=kubernetes.apps.v1.DeploymentStrategyArgs(
                     type='RollingUpdate',
@@ -185,7 +185,7 @@ def register(provider: pulumi.ProviderResource, after: list[pulumi.Resource]) ->
                             'app.kubernetes.io/managed-by': 'llmops',
                             'llmops.dev/service': 'support',
                             'llmops.dev/role': 'engine',
-                            'llmops.dev/revision': '26f9023b92',
+                            'llmops.dev/revision': '2a86dde8da',
                         },
                         annotations={'llmops.dev/owner': 'team-support'},
                     ),
@@ -257,7 +257,7 @@ def register(provider: pulumi.ProviderResource, after: list[pulumi.Resource]) ->
                         volumes=[
                             kubernetes.core.v1.VolumeArgs(
                                 name='payload',
-                                config_map=kubernetes.core.v1.ConfigMapVolumeSourceArgs(name='support-engine-6a275371ac'),
+                                config_map=kubernetes.core.v1.ConfigMapVolumeSourceArgs(name='support-engine-47853ae53c'),
                             ),
                             kubernetes.core.v1.VolumeArgs(
                                 name='store',
@@ -288,9 +288,9 @@ def register(provider: pulumi.ProviderResource, after: list[pulumi.Resource]) ->
     )
     done.append(
         kubernetes.core.v1.Service(
-            'support-engine-7406b30a50',
+            'support-engine-3ad63b77fc',
             metadata=kubernetes.meta.v1.ObjectMetaArgs(
-                name='support-engine-7406b30a50',
+                name='support-engine-3ad63b77fc',
                 namespace='support-staging',
                 labels={
                     'app.kubernetes.io/name': 'support',
@@ -299,13 +299,13 @@ def register(provider: pulumi.ProviderResource, after: list[pulumi.Resource]) ->
                     'app.kubernetes.io/managed-by': 'llmops',
                     'llmops.dev/service': 'support',
                     'llmops.dev/role': 'engine',
-                    'llmops.dev/revision': '26f9023b92',
+                    'llmops.dev/revision': '2a86dde8da',
                 },
                 annotations={'llmops.dev/owner': 'team-support'},
             ),
             spec=kubernetes.core.v1.ServiceSpecArgs(
                 type='ClusterIP',
-                selector={'llmops.dev/service': 'support', 'llmops.dev/role': 'engine', 'llmops.dev/revision': '26f9023b92'},
+                selector={'llmops.dev/service': 'support', 'llmops.dev/role': 'engine', 'llmops.dev/revision': '2a86dde8da'},
                 ports=[kubernetes.core.v1.ServicePortArgs(name='http', port=8000, target_port='http', protocol='TCP')],
             ),
             opts=pulumi.ResourceOptions(provider=provider, depends_on=list(done)),
@@ -313,9 +313,9 @@ def register(provider: pulumi.ProviderResource, after: list[pulumi.Resource]) ->
     )
     done.append(
         kubernetes.policy.v1.PodDisruptionBudget(
-            'support-engine-7406b30a50',
+            'support-engine-3ad63b77fc',
             metadata=kubernetes.meta.v1.ObjectMetaArgs(
-                name='support-engine-7406b30a50',
+                name='support-engine-3ad63b77fc',
                 namespace='support-staging',
                 labels={
                     'app.kubernetes.io/name': 'support',
@@ -324,14 +324,14 @@ def register(provider: pulumi.ProviderResource, after: list[pulumi.Resource]) ->
                     'app.kubernetes.io/managed-by': 'llmops',
                     'llmops.dev/service': 'support',
                     'llmops.dev/role': 'engine',
-                    'llmops.dev/revision': '26f9023b92',
+                    'llmops.dev/revision': '2a86dde8da',
                 },
                 annotations={'llmops.dev/owner': 'team-support'},
             ),
             spec=kubernetes.policy.v1.PodDisruptionBudgetSpecArgs(
                 max_unavailable=1,
                 selector=kubernetes.meta.v1.LabelSelectorArgs(
-                    match_labels={'llmops.dev/service': 'support', 'llmops.dev/role': 'engine', 'llmops.dev/revision': '26f9023b92'},
+                    match_labels={'llmops.dev/service': 'support', 'llmops.dev/role': 'engine', 'llmops.dev/revision': '2a86dde8da'},
                 ),
             ),
             opts=pulumi.ResourceOptions(provider=provider, depends_on=list(done)),
@@ -536,7 +536,7 @@ def register(provider: pulumi.ProviderResource, after: list[pulumi.Resource]) ->
                                     kubernetes.core.v1.EnvVarArgs(name='HOME', value='/home/llmops'),
                                     kubernetes.core.v1.EnvVarArgs(
                                         name='LLMOPS_ENGINE_URL',
-                                        value='http://support-engine-7406b30a50:8000',
+                                        value='http://support-engine-3ad63b77fc:8000',
                                     ),
                                     kubernetes.core.v1.EnvVarArgs(name='LLMOPS_LISTEN', value='0.0.0.0:8080'),
                                     kubernetes.core.v1.EnvVarArgs(name='PYTHONDONTWRITEBYTECODE', value='1'),
