@@ -79,6 +79,8 @@ def llmops(ctx: click.Context, directory: Path | None) -> None:
 
 def main() -> None:
     """Entry point of the console script."""
+    # pydantic would look through every installed package for plug-ins, which costs time and lets any of them in.
+    os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"
     _open_standard_streams()
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_DFL:  # `nohup` has it ignored
