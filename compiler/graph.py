@@ -141,3 +141,7 @@ class ResourceGraph:
 
     def node(self, kind: type[Resource], name: str | None) -> ResourceNode | None:
         return self.nodes.get(resource_id(kind.KIND, name)) if name is not None else None
+
+    def dangles(self, node: ResourceNode, *path: str) -> bool:
+        """Whether a name written below `path` is no resource's: that is reported, and nothing is concluded from it."""
+        return any(edge.path[: len(path)] == path and edge.target not in self.nodes for edge in node.edges)

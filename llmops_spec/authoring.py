@@ -27,6 +27,9 @@ def to_yaml(resources: Iterable[Resource]) -> str:
     """YAML 1.2 text of the documents, in the order given; the compiler reads it back as the same graph."""
     import yaml
 
-    return yaml.safe_dump_all(
-        [to_document(one) for one in resources], sort_keys=False, allow_unicode=True, explicit_start=True
-    )
+    documents = [to_document(one) for one in resources]
+    text = yaml.safe_dump_all(documents, sort_keys=False, allow_unicode=True, explicit_start=True)
+    if all(line.isprintable() for line in text.split("\n")):
+        return text
+    # The reader takes invisible characters as escapes alone.
+    return yaml.safe_dump_all(documents, sort_keys=False, allow_unicode=False, explicit_start=True)

@@ -28,13 +28,8 @@ def gates_measure_what_is_served(graph: ResourceGraph) -> Iterator[Diagnostic]:
             evaluation, measured = graph.get(Evaluation, name), graph.node(Evaluation, name)
             if evaluation is not None and measured is not None:
                 for key in COMPARED:
-                    if not (_dangles(graph, node, "spec", key) or _dangles(graph, measured, "spec", "subject", key)):
+                    if not (graph.dangles(node, "spec", key) or graph.dangles(measured, "spec", "subject", key)):
                         yield from _difference(key, node, service, measured, evaluation)
-
-
-def _dangles(graph: ResourceGraph, node: ResourceNode, *path: str) -> bool:
-    """Whether a name there is no resource's; that is reported as such."""
-    return any(edge.path[: len(path)] == path and edge.target not in graph.nodes for edge in node.edges)
 
 
 def _difference(

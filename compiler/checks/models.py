@@ -34,6 +34,8 @@ def adapters_sit_on_their_base(graph: ResourceGraph) -> Iterator[Diagnostic]:
     for node, model in graph.of(Model):
         training = graph.get(Training, model.spec.from_.training)
         made = graph.node(Training, model.spec.from_.training)
+        if graph.dangles(node, "spec", "adapterOf") or (made is not None and graph.dangles(made, "spec", "base")):
+            continue
         if training is not None and made is not None:
             yield from _trained_adapter(node, model, training, made)
         elif model.spec.from_.scratch is not None and model.spec.adapter_of is not None:

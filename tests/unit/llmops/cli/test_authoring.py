@@ -111,7 +111,7 @@ _TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"
 _NAME = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?", fullmatch=True)
 _LABELS = st.dictionaries(_NAME, _TEXT)
 _METADATA = st.builds(Metadata, name=_NAME, owner=st.none() | _TEXT, description=_TEXT, labels=_LABELS)
-_SPLIT = st.fixed_dictionaries({"path": _TEXT, "rows": st.integers(1)})
+_SPLIT = st.fixed_dictionaries({"path": _TEXT, "rows": st.integers(1, 2**53 - 1)})
 _PROMPTS = st.builds(
     Prompt,
     metadata=_METADATA,
