@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,13 +38,14 @@ class RunningProcess:
 
     pid: int
     started: float
-    """Seconds since the epoch."""
+    """From `started_at`."""
 
     def is_alive(self) -> bool:
+        """Whether it is still the process that was started, and has not ended."""
         try:
             found = psutil.Process(self.pid)
-            return found.create_time() == self.started and found.status() != psutil.STATUS_ZOMBIE
-        except psutil.Error:
+            return started_at(self.pid) == self.started and found.status() != psutil.STATUS_ZOMBIE
+        except (psutil.Error, OSError):
             return False
 
     def stop(self, seconds: float = _STOP_SECONDS) -> None:
@@ -61,6 +62,20 @@ class RunningProcess:
                 psutil.Process(self.pid).send_signal(number)
         except psutil.Error:
             return
+
+
+def started_at(pid: int) -> float:
+    """When a process began, in the kernel's own count, which no change of the clock moves.
+
+    Linux: clock ticks since boot. Elsewhere: seconds since the epoch.
+
+    Raises:
+        OSError, psutil.Error: there is no such process.
+    """
+    stat = Path(f"/proc/{pid}/stat")
+    if stat.parent.parent.joinpath("self").exists():
+        return float(stat.read_bytes().rpartition(b")")[2].split()[19])
+    return psutil.Process(pid).create_time()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,14 +127,24 @@ class ProcessHost:
     def end_leftovers(self, keep: frozenset[int]) -> list[str]:
         """Stop the children that a killed run has left, but for the process ids in `keep`. Returns their roles."""
         ended: list[str] = []
-        for pid, started, role in self.journal.processes():
-            running = RunningProcess(pid=pid, started=started)
-            if pid in keep and running.is_alive():
-                continue
+        journaled = [(RunningProcess(pid=pid, started=at), role) for pid, at, role in self.journal.processes()]
+        for running, role in [*journaled, *self._unjournaled({one.pid for one, _ in journaled})]:
             if running.is_alive():
+                if running.pid in keep:
+                    continue
                 ended.append(role)
             self.end(running)
         return ended
+
+    def _unjournaled(self, known: set[int]) -> Iterator[tuple[RunningProcess, str]]:
+        """Children of a run that was killed before it could write that it had started them."""
+        places = str(self.folder / "run") + os.sep
+        for one in psutil.process_iter(["pid", "cmdline", "create_time"]):
+            words: list[str] = one.info["cmdline"] or []
+            payload = next((word for word in words if word.startswith(places)), None)
+            if payload is not None and _RUNTIME in words and one.info["pid"] not in known:
+                running = RunningProcess(pid=one.info["pid"], started=one.info["create_time"])
+                yield running, f"child {Path(payload).parent.name}"
 
     def log_path(self, name: str) -> Path:
         return self.folder / "logs" / f"{name.replace('/', '-')}.log"

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import psutil
@@ -77,7 +79,24 @@ def test_a_command_that_is_killed_leaves_a_child_that_the_next_run_ends(many_row
 
     ended = many_rows("apply", "--env", "local")
 
-    assert "ended what a run that was cut off has left: task check-data/rows" in ended.err
+    assert "ended what a run that was cut off has left: " in ended.err
+    assert not task.is_running() or task.status() == psutil.STATUS_ZOMBIE
+
+
+def test_a_child_that_was_never_journaled_is_found_too(many_rows: Command) -> None:
+    running = many_rows.start("apply", "--env", "local")
+    task = _task_of(running)
+    task.suspend()
+    running.kill()
+    running.communicate(timeout=60)
+    with closing(sqlite3.connect(many_rows.root / ".llmops" / "local" / "journal.db")) as database:
+        database.execute("DELETE FROM processes")
+        database.commit()
+    threading.Timer(1.0, task.resume).start()
+
+    ended = many_rows("apply", "--env", "local")
+
+    assert "ended what a run that was cut off has left: child check-data-rows" in ended.err
     assert not task.is_running() or task.status() == psutil.STATUS_ZOMBIE
 
 
