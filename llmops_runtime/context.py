@@ -19,7 +19,7 @@ from llmops_spec.base import SpecModel
 from llmops_spec.payloads import process
 from llmops_spec.payloads.results import Progress
 from llmops_spec.payloads.serving import Ready
-from llmops_spec.store import Store
+from llmops_spec.store import PinnedStore, Store, parse_pins
 
 _SECONDS_BETWEEN_LINES: Final = 0.2
 
@@ -66,9 +66,11 @@ class TaskContext:
         if not url:
             raise TaskFailed("store", f"no store is named: `{process.STORE}` is not set")
         try:
-            return open_store(url)
-        except StoreUnknown as error:
+            store = open_store(url)
+            pins = parse_pins(self.environment.get(process.PINS, ""))
+        except (StoreUnknown, ValueError) as error:
             raise TaskFailed("store", str(error)) from error
+        return PinnedStore(store, pins) if pins else store
 
     def say_ready(self, ready: Ready) -> None:
         """Tell the starter of a standing process that it can take requests, or that something changed."""

@@ -11,9 +11,10 @@ loser adopts what the winner stored. Names in payloads and records are `store://
 
 from __future__ import annotations
 
+import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, BinaryIO, Final, Protocol, TypeAlias
 
@@ -68,6 +69,56 @@ class Manifest(SpecModel):
 
 class StoreCorrupt(Exception):  # noqa: N818  # named as what the store is
     """Stored bytes are not what their name or manifest says. Carries a sentence for the user."""
+
+
+class PinnedStore:
+    """A `Store` that yields a step's result only if its manifest is the one that was verified.
+
+    Closes the time between the verification of a result and its use by another process.
+    """
+
+    def __init__(self, store: Store, pins: Mapping[str, str]) -> None:
+        self._store = store
+        self._pins = pins
+
+    def get(self, name: str) -> BinaryIO:
+        stream = self._store.get(name)
+        key, _, rest = name.partition("/")
+        if rest != "manifest.json" or key not in self._pins:
+            return stream
+        with stream:
+            data = stream.read()
+        try:
+            found = Manifest.model_validate_json(data).digest()
+        except ValidationError:
+            found = ""
+        if found != self._pins[key]:
+            raise StoreCorrupt(f"the stored result {key[:12]} is not the one that was verified")
+        return io.BytesIO(data)
+
+    def put_if_absent(self, name: str, source: Path) -> bool:
+        return self._store.put_if_absent(name, source)
+
+    def names(self, prefix: str = "") -> Iterator[str]:
+        return self._store.names(prefix)
+
+    def delete(self, name: str) -> None:
+        self._store.delete(name)
+
+
+def pins_text(pins: Mapping[str, str]) -> str:
+    return ",".join(f"{key}={pinned}" for key, pinned in sorted(pins.items()))
+
+
+def parse_pins(text: str) -> dict[str, str]:
+    """Raises: ValueError: it is no list of pins."""
+    pairs = [one.split("=") for one in text.split(",") if one]
+    return dict(pairs)
+
+
+def keys_named_in(text: str) -> set[str]:
+    """The step keys of every `store://` name in a text, such as a payload's JSON."""
+    return set(re.findall(rf"store://({_KEY})/", text))
 
 
 def make_ref(key: str, output: str) -> str:

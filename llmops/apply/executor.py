@@ -41,9 +41,10 @@ from llmops.apply.servers import LivePair
 from llmops.apply.site import Site
 from llmops.errors import Exit, OperationFailed
 from llmops_spec.digests import Json
+from llmops_spec.payloads import process
 from llmops_spec.payloads.base import Payload
 from llmops_spec.payloads.results import Progress, TaskResult
-from llmops_spec.store import Manifest, StoreCorrupt, load_manifest, publish
+from llmops_spec.store import Manifest, StoreCorrupt, keys_named_in, load_manifest, pins_text, publish
 from policies.gates.results import GateVerdict
 
 Notes: TypeAlias = Mapping[str, str | int | float]
@@ -86,7 +87,7 @@ class Workers(Protocol):
         self, step: Evaluate, variables: Mapping[str, str], on_progress: Callable[[Progress], None]
     ) -> TaskResult: ...
 
-    def roll_out(self, step: RollOut, old: LivePair | None) -> LivePair: ...
+    def roll_out(self, step: RollOut, variables: Mapping[str, str], old: LivePair | None) -> LivePair: ...
 
     def stop(self, pair: LivePair) -> None: ...
 
@@ -108,6 +109,18 @@ class Judge(Protocol):
         """
         ...
 
+    def sign(self, manifest: Manifest) -> None:
+        """Leave a receipt for a result that was made here."""
+        ...
+
+    def refuse_stranger(self, step: ArtifactStep, manifest: Manifest) -> None:
+        """Refuse a stored result that nobody trusted vouches for.
+
+        Raises:
+            OperationFailed: with exit code 7.
+        """
+        ...
+
 
 @dataclass(kw_only=True)
 class Executor:
@@ -115,6 +128,8 @@ class Executor:
     workers: Workers
     judge: Judge
     display: Display
+    verified: dict[str, str]
+    """Manifest digest of each stored result that may be built on, by step key; grows as steps are made."""
 
     def run(self, plan: Plan, *, acting: bool = True) -> RunOutcome:
         """Carry out a plan, or with `acting` off only what its gates depend on.
@@ -210,20 +225,30 @@ class Executor:
         return "", notes
 
     def _make(self, step: ArtifactStep, outcome: RunOutcome) -> tuple[str, Notes]:
-        """Make an artifact and store it."""
+        """Make an artifact, store it and sign for it. One that came into the store meanwhile must be vouched for."""
+        meanwhile = load_manifest(self.site.store, step.key)
+        if meanwhile is not None:
+            self.judge.refuse_stranger(step, meanwhile)
+        notes: Notes = {}
         match step:
             case Fetch():
-                return self._published(step, lambda folder: self._fetch(step, folder)).digest(), {}
+                self._published(step, lambda folder: self._fetch(step, folder))
             case Decide():
-                manifest = self._published(step, lambda folder: self._decide(step, folder))
+                self._published(step, lambda folder: self._decide(step, folder))
                 outcome.verdicts[step.name] = self.judge.vouch(step)  # what the store holds, and no other
-                return manifest.digest(), {}
             case CheckData() | TransformData() | Train():
-                variables = self.site.task_variables(step.name)
-                result = self.workers.run_task(step.payload, step_id(step), variables, self.display.update)
+                variables = self._variables(step.name, step.payload)
+                notes = self.workers.run_task(step.payload, step_id(step), variables, self.display.update).notes
             case Evaluate():
-                result = self.workers.evaluate(step, self.site.task_variables(step.name), self.display.update)
-        return self._made(step, result)
+                variables = self._variables(step.name, step.payload)
+                notes = self.workers.evaluate(step, variables, self.display.update).notes
+        return self._signed(step), notes
+
+    def _variables(self, name: str, *payloads: Payload) -> dict[str, str]:
+        """What a child is told beside its payload; it reads only results that were verified."""
+        named = keys_named_in(" ".join(one.model_dump_json(by_alias=True) for one in payloads))
+        pins = {key: self.verified[key] for key in named}
+        return {**self.site.task_variables(name), process.PINS: pins_text(pins)}
 
     def _act(self, step: ActingStep) -> tuple[Mapping[str, Json], Notes]:
         """Bring a revision about. Returns what the journal keeps of it, and figures for people."""
@@ -232,19 +257,30 @@ class Executor:
                 (self.site.folder / "logs").mkdir(parents=True, exist_ok=True)
                 return {}, {}
             case RollOut():
-                pair = self.workers.roll_out(step, self.site.live_pairs().get(step.name))
-                return pair.model_dump(mode="json", by_alias=True), {"url": pair.url}
+                return self._roll_out(step)
             case Verify():
                 return {}, self._verify(step)
             case Record():
                 return {}, {}
 
-    def _made(self, step: ArtifactStep, result: TaskResult) -> tuple[str, Notes]:
-        """What a task published, as the store holds it."""
+    def _roll_out(self, step: RollOut) -> tuple[Mapping[str, Json], Notes]:
+        """Hand over to a new pair. It is journaled before the old one is stopped: cut off in between, both answer."""
+        old = self.site.live_pairs().get(step.name)
+        pair = self.workers.roll_out(step, self._variables(step.name, step.engine), old)
+        left = pair.model_dump(mode="json", by_alias=True)
+        self.site.journal.set_live(step_id(step), step.revision, left)
+        if old is not None:
+            self.workers.stop(old)
+        return left, {"url": pair.url}
+
+    def _signed(self, step: ArtifactStep) -> str:
+        """Sign for what a step has stored. Returns the digest of its manifest."""
         manifest = load_manifest(self.site.store, step.key)
         if manifest is None:
             raise OperationFailed(f"{step_id(step)} ended without a stored result", exit_code=Exit.STEP_FAILED)
-        return manifest.digest(), result.notes
+        self.judge.sign(manifest)
+        self.verified[step.key] = manifest.digest()
+        return manifest.digest()
 
     def _published(self, step: ArtifactStep, write: Callable[[Path], None]) -> Manifest:
         """Make a step's outputs in this process and store them."""

@@ -6,26 +6,46 @@ import hashlib
 from collections.abc import Sequence
 
 from compiler.plan import ArtifactStep, Step, step_id
+from llmops.apply.receipts import has_receipt
 from llmops.apply.site import Site
 from llmops.errors import Exit, OperationFailed
 from llmops_spec.store import Manifest, Store, StoreCorrupt, load_manifest
+from policies.evidence.trust import Trust
 
 _CHUNK = 1 << 20
 
 
-def verify_stored(site: Site, steps: Sequence[Step]) -> None:
-    """Check every stored result that the steps name: present where the journal has it, and byte for byte the same.
+def verify_stored(site: Site, steps: Sequence[Step], trust: Trust) -> dict[str, str]:
+    """Check every stored result that the steps name: made here or by somebody trusted, and byte for byte the same.
+
+    Returns the digest of each one's manifest, by step key: what may be built on.
 
     Raises:
         OperationFailed: with exit code 7, for the first that is not.
     """
-    journaled = site.journal.results()
+    journaled, begun = site.journal.results(), site.journal.begun()
+    verified: dict[str, str] = {}
     for step in steps:
         if isinstance(step, ArtifactStep):
-            _verify(site.store, step, journaled.get(step.key))
+            manifest = _verify(site.store, step, journaled.get(step.key))
+            if manifest is not None:
+                if step.key not in journaled and step.key not in begun:
+                    refuse_stranger(site.store, step, manifest, trust)
+                verified[step.key] = manifest.digest()
+    return verified
 
 
-def _verify(store: Store, step: ArtifactStep, journaled: str | None) -> None:
+def refuse_stranger(store: Store, step: ArtifactStep, manifest: Manifest, trust: Trust) -> None:
+    """Refuse a result that this machine did not make and nobody vouches for.
+
+    Raises:
+        OperationFailed: with exit code 7.
+    """
+    if not has_receipt(store, manifest, trust):
+        raise tampered(step, "its stored result was made neither here nor by anyone whom your trust file lists")
+
+
+def _verify(store: Store, step: ArtifactStep, journaled: str | None) -> Manifest | None:
     try:
         manifest = load_manifest(store, step.key)
         if manifest is not None:
@@ -36,6 +56,7 @@ def _verify(store: Store, step: ArtifactStep, journaled: str | None) -> None:
         raise tampered(step, "its stored result is gone, and nothing here removed it")
     if manifest is not None and journaled is not None and manifest.digest() != journaled:
         raise tampered(step, "its stored result is not the one that was made here")
+    return manifest
 
 
 def verify_objects(store: Store, manifest: Manifest) -> None:

@@ -96,6 +96,16 @@ class Journal:
                 found.pop(entry.identity, None)
         return found
 
+    def begun(self) -> set[str]:
+        """Keys of steps that were begun here and not seen to end: a killed run may still have stored their results."""
+        found: set[str] = set()
+        for entry in self.entries():
+            if entry.event == "intent":
+                found.add(entry.identity)
+            else:
+                found.discard(entry.identity)
+        return found
+
     def previous(self) -> dict[str, str]:
         """Id of each step to the key or revision that it was last completed with."""
         return {entry.step: entry.identity for entry in self.entries() if entry.event == "done"}

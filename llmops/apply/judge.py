@@ -11,15 +11,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from compiler.plan import Decide, DecidePayload, step_id
+from compiler.plan import ArtifactStep, Decide, DecidePayload, step_id
 from llmops import __version__
-from llmops.apply.integrity import tampered
+from llmops.apply.integrity import refuse_stranger, tampered
+from llmops.apply.receipts import write_receipt
 from llmops.apply.site import Site
 from llmops.apply.trust import ensure_keys, load_trust, signing_key
 from llmops.errors import Exit, OperationFailed
 from llmops_spec.catalogue.metrics import METRICS
 from llmops_spec.digests import Json, canonical, digest, digest_bytes
-from llmops_spec.store import Store, StoreCorrupt, load_manifest, make_ref, read_output, split_ref
+from llmops_spec.store import Manifest, Store, StoreCorrupt, load_manifest, make_ref, read_output, split_ref
 from policies.evidence.envelope import KeyPair
 from policies.evidence.refusals import Refused
 from policies.evidence.statement import GateEvidence
@@ -39,7 +40,8 @@ VERDICT_FILE = "verdict.json"
 class DeskJudge:
     site: Site
     trust: Trust
-    key: KeyPair
+    key: KeyPair | None = None
+    """None where decisions are only verified."""
 
     def decide(self, step: Decide, outputs: Path) -> GateVerdict:
         """Decide from the stored records; write the verdict and its signed evidence to `outputs`."""
@@ -56,11 +58,18 @@ class DeskJudge:
             decided_at=datetime.now(UTC),
             producer={"llmops": __version__, "python": platform.python_version()},
         )
-        signed = sign_decision(evidence, self.key)
+        signed = sign_decision(evidence, self._signing_key())
         (outputs / VERDICT_FILE).write_bytes(canonical(verdict.to_json()) + b"\n")
         (outputs / TEST_RESULT_FILE).write_bytes(signed.test_result)
         (outputs / SUMMARY_FILE).write_bytes(signed.summary)
         return verdict
+
+    def sign(self, manifest: Manifest) -> None:
+        """Leave a receipt for a result that was made here."""
+        write_receipt(self.site.store, manifest, self._signing_key(), self.site.folder)
+
+    def refuse_stranger(self, step: ArtifactStep, manifest: Manifest) -> None:
+        refuse_stranger(self.site.store, step, manifest, self.trust)
 
     def vouch(self, step: Decide) -> GateVerdict:
         """The verdict of a stored decision, recomputed from its records; one that ships has its evidence verified.
@@ -98,6 +107,9 @@ class DeskJudge:
             test_result=self._read(step, make_ref(step.key, TEST_RESULT_FILE)),
             summary=self._read(step, make_ref(step.key, SUMMARY_FILE)),
         )
+
+    def _signing_key(self) -> KeyPair:
+        return self.key if self.key is not None else signing_key(self.trust)
 
     def _expected(self, step: Decide, verdict: GateVerdict) -> Expected:
         def recompute() -> Mapping[str, Json]:
@@ -151,6 +163,15 @@ def open_judge(site: Site, tell: Callable[[str], None]) -> DeskJudge:
     ensure_keys(site, tell)
     trust = load_trust()
     return DeskJudge(site=site, trust=trust, key=signing_key(trust))
+
+
+def open_verifier(site: Site) -> DeskJudge:
+    """A judge that only verifies: it needs the trust file and no private key, and makes nothing.
+
+    Raises:
+        OperationFailed: there is no trust file.
+    """
+    return DeskJudge(site=site, trust=load_trust())
 
 
 def subject_of(store: Store, payload: DecidePayload) -> dict[str, str]:

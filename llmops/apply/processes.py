@@ -139,11 +139,11 @@ class ProcessHost:
     def _unjournaled(self, known: set[int]) -> Iterator[tuple[RunningProcess, str]]:
         """Children of a run that was killed before it could write that it had started them."""
         places = str(self.folder / "run") + os.sep
-        for one in psutil.process_iter(["pid", "cmdline", "create_time"]):
+        for one in psutil.process_iter(["pid", "cmdline"]):
             words: list[str] = one.info["cmdline"] or []
             payload = next((word for word in words if word.startswith(places)), None)
-            if payload is not None and _RUNTIME in words and one.info["pid"] not in known:
-                running = RunningProcess(pid=one.info["pid"], started=one.info["create_time"])
+            if payload is not None and "llmops_runtime" in words and one.info["pid"] not in known:
+                running = RunningProcess(pid=one.info["pid"], started=started_at(one.info["pid"]))
                 yield running, f"child {Path(payload).parent.name}"
 
     def log_path(self, name: str) -> Path:
@@ -194,9 +194,9 @@ class ProcessHost:
 
     def _journaled(self, child: subprocess.Popen[bytes], role: str) -> RunningProcess:
         try:
-            started = psutil.Process(child.pid).create_time()
-        except psutil.Error:
-            started = time.time()  # it has ended already; its result says why
+            started = started_at(child.pid)
+        except (psutil.Error, OSError):
+            started = 0.0  # it has ended already; its result says why
         self.journal.process_started(child.pid, started, role)
         return RunningProcess(pid=child.pid, started=started)
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import urllib.error
 import urllib.request
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from compiler.plan import RollOut
 from llmops.apply.processes import ProcessHost, RunningProcess, Server
 from llmops.errors import Exit, OperationFailed
 from llmops_spec.base import SpecModel
@@ -66,36 +68,34 @@ class PairHost:
     store_url: str
 
     @contextmanager
-    def candidate(self, engine: EnginePayload, gateway: GatewayPayload, name: str) -> Generator[str]:
+    def candidate(
+        self, engine: EnginePayload, gateway: GatewayPayload, name: str, variables: Mapping[str, str]
+    ) -> Generator[str]:
         """An unpublished pair for as long as the block runs. Yields the gateway's address."""
-        with self._pair(engine, gateway, name, public=None) as pair:
+        with self._pair(engine, gateway, name, variables) as pair:
             try:
                 yield pair.gateway_url
             finally:
                 pair.end(self.processes)
 
-    def roll_out(
-        self, engine: EnginePayload, gateway: GatewayPayload, port: int, revision: str, old: LivePair | None
-    ) -> LivePair:
-        """Start a new pair, hand the port over to it, and stop the old one.
+    def roll_out(self, step: RollOut, port: int, variables: Mapping[str, str], old: LivePair | None) -> LivePair:
+        """Start a new pair and hand the port over to it. The old one still answers too, until the caller stops it.
 
         Raises:
             OperationFailed: the new pair did not become healthy, or the port is taken; the old one still serves.
         """
-        name = f"{gateway.service}-{revision[:8]}"
-        with self._pair(engine, gateway, name, public=port) as pair:
+        gateway = step.gateway
+        if old is None or old.port != port or not old.gateway.is_alive():
+            _refuse_taken(port, gateway.service)
+        name = f"{gateway.service}-{step.revision[:8]}"
+        taking = {**variables, process.PUBLIC_LISTEN: f"{_LOOPBACK}:{port}"}
+        with self._pair(step.engine, gateway, name, taking) as pair:
             pair.gateway.process.send(signal.SIGUSR1)
             ready = pair.gateway.wait_for(
                 lambda one: one.public_port is not None or one.public_error is not None, _HANDOVER_SECONDS
             )
             if ready.public_error is not None:
-                raise OperationFailed(
-                    f"service `{gateway.service}` cannot take port {port}: {ready.public_error}",
-                    help="free the port, or set another `gatewayPort` on the environment's target",
-                    exit_code=Exit.STEP_FAILED,
-                )
-            if old is not None:
-                self.stop(old)
+                raise _port_taken(port, gateway.service, ready.public_error)
             return LivePair(
                 service=gateway.service,
                 model_name=gateway.model_name,
@@ -114,33 +114,54 @@ class PairHost:
 
     @contextmanager
     def _pair(
-        self, engine: EnginePayload, gateway: GatewayPayload, name: str, public: int | None
+        self, engine: EnginePayload, gateway: GatewayPayload, name: str, variables: Mapping[str, str]
     ) -> Generator[_StartedPair]:
         """A healthy pair; if the block raises, or the pair does not come up, it is stopped."""
         started: list[Server] = []
         try:
-            yield self._start(engine, gateway, name, public, started)
+            yield self._start(engine, gateway, name, variables, started)
         except BaseException:
             for server in reversed(started):
                 self.processes.end(server.process)
             raise
 
     def _start(
-        self, engine: EnginePayload, gateway: GatewayPayload, name: str, public: int | None, started: list[Server]
+        self,
+        engine: EnginePayload,
+        gateway: GatewayPayload,
+        name: str,
+        variables: Mapping[str, str],
+        started: list[Server],
     ) -> _StartedPair:
-        listen = {process.STORE: self.store_url, process.LISTEN: f"{_LOOPBACK}:0"}
+        listen = {**variables, process.STORE: self.store_url, process.LISTEN: f"{_LOOPBACK}:0"}
         own = self.processes.start_server(engine, f"engine-{name}", listen)
         started.append(own)
         engine_port = own.wait_ready(_ENGINE_START_SECONDS).port
-        variables = {**listen, process.ENGINE_URL: f"http://{_LOOPBACK}:{engine_port}"}
-        if public is not None:
-            variables[process.PUBLIC_LISTEN] = f"{_LOOPBACK}:{public}"
-        face = self.processes.start_server(gateway, f"gateway-{name}", variables)
+        facing = {**listen, process.ENGINE_URL: f"http://{_LOOPBACK}:{engine_port}"}
+        face = self.processes.start_server(gateway, f"gateway-{name}", facing)
         started.append(face)
         gateway_port = face.wait_ready(_GATEWAY_START_SECONDS).port
         return _StartedPair(
             engine=own, gateway=face, engine_port=engine_port, gateway_url=f"http://{_LOOPBACK}:{gateway_port}"
         )
+
+
+def _refuse_taken(port: int, service: str) -> None:
+    """Gateways share a port while they hand over, so one that is not our predecessor must be noticed before."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((_LOOPBACK, port))
+        except OSError as error:
+            raise _port_taken(port, service, error.strerror or str(error)) from error
+
+
+def _port_taken(port: int, service: str, why: str) -> OperationFailed:
+    return OperationFailed(
+        f"service `{service}` cannot take port {port}: {why}",
+        help="free the port, or set another `gatewayPort` on the environment's target",
+        exit_code=Exit.STEP_FAILED,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

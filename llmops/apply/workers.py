@@ -43,12 +43,12 @@ class LocalWorkers:
         if engine is None or gateway is None:  # a constant answers
             return self.run_task(step.payload, name, variables, on_progress)
         on_progress(Progress(phase="starting the candidate", done=0, total=1, unit="servers"))
-        with self.pairs.candidate(engine, gateway, step.name.replace("@", "-")) as url:
+        with self.pairs.candidate(engine, gateway, step.name.replace("@", "-"), variables) as url:
             return self.run_task(step.payload, name, {**variables, process.GATEWAY_URL: url}, on_progress)
 
-    def roll_out(self, step: RollOut, old: LivePair | None) -> LivePair:
+    def roll_out(self, step: RollOut, variables: Mapping[str, str], old: LivePair | None) -> LivePair:
         assert step.port is not None  # the local target gives every service one
-        return self.pairs.roll_out(step.engine, step.gateway, step.port, step.revision, old)
+        return self.pairs.roll_out(step, step.port, variables, old)
 
     def stop(self, pair: LivePair) -> None:
         self.pairs.stop(pair)

@@ -80,9 +80,10 @@ def _apply(compilation: Compilation, site: Site, reviewed: Plan | None) -> Exit:
     for role in workers.end_leftovers(site.live_pairs()):
         tell(f"ended what a run that was cut off has left: {role}")
     judge = open_judge(site, tell)
-    verify_stored(site, [one.step for one in plan.steps])
+    verified = verify_stored(site, [one.step for one in plan.steps], judge.trust)
     with open_display() as display:
-        outcome = Executor(site=site, workers=workers, judge=judge, display=display).run(plan)
+        executor = Executor(site=site, workers=workers, judge=judge, display=display, verified=verified)
+        outcome = executor.run(plan)
     report = write_report(site, plan, outcome)
     say()
     say(outcome_text(site, outcome, report))

@@ -12,10 +12,10 @@ from compiler.diagnostics.suggestions import did_you_mean
 from compiler.plan import ArtifactStep, Decide, Step, step_id
 from llmops.apply.discarding import discard, downstream
 from llmops.apply.integrity import verify_stored
-from llmops.apply.judge import open_judge
+from llmops.apply.judge import open_verifier
 from llmops.apply.lock import exclusive
 from llmops.apply.site import Site, open_site
-from llmops.cli.console import say, style, tell
+from llmops.cli.console import say, style
 from llmops.cli.findings import findings_exit, print_findings
 from llmops.cli.options import environment_option, workspace
 from llmops.errors import Exit, OperationFailed, worst
@@ -41,8 +41,8 @@ def verify(ctx: click.Context, environment: str) -> None:
     site_context, steps = _lowered(ctx, environment)
     codes: list[Exit] = []
     with site_context as site:
-        verify_stored(site, steps)
-        judge = open_judge(site, tell)
+        judge = open_verifier(site)
+        verify_stored(site, steps, judge.trust)
         for step in steps:
             if not isinstance(step, Decide):
                 continue
@@ -75,7 +75,7 @@ def show(ctx: click.Context, gate: str, environment: str) -> None:
             raise OperationFailed(
                 f"gate `{gate}` is not decided yet", help=f"`llmops gate run {gate} --env {environment}`"
             )
-        signed = open_judge(site, tell).signed(step)
+        signed = open_verifier(site).signed(step)
     for data in (signed.test_result, signed.summary):
         envelope = opened(data)
         say(f"# signed by {envelope.signatures[0][0]}, envelope {envelope.digest}")

@@ -62,9 +62,10 @@ def run(ctx: click.Context, gates: tuple[str, ...], environment: str, lock_timeo
         workers = LocalWorkers.of(site)
         workers.end_leftovers(site.live_pairs())
         judge = open_judge(site, tell)
-        verify_stored(site, [one.step for one in plan.steps])
+        verified = verify_stored(site, [one.step for one in plan.steps], judge.trust)
         with open_display() as display:
-            outcome = Executor(site=site, workers=workers, judge=judge, display=display).run(plan, acting=False)
+            executor = Executor(site=site, workers=workers, judge=judge, display=display, verified=verified)
+        outcome = executor.run(plan, acting=False)
         for gate, verdict in outcome.verdicts.items() if out else ():
             write_atomically(Path(str(out)) / f"{gate}.json", canonical({"gate": gate, **verdict.to_json()}) + b"\n")
         say()

@@ -6,6 +6,8 @@ from typing import Final
 
 STORE: Final = "LLMOPS_STORE"
 """Where artifacts are: `file:<absolute path>`."""
+PINS: Final = "LLMOPS_PINS"
+"""The inputs that were verified: `<step key>=<manifest digest>`, joined by commas. Other bytes are refused."""
 TRACKING_URI: Final = "LLMOPS_TRACKING_URI"
 TRACKING_EXPERIMENT: Final = "LLMOPS_TRACKING_EXPERIMENT"
 RUN_NAME: Final = "LLMOPS_RUN_NAME"

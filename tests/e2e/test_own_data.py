@@ -38,7 +38,7 @@ def test_an_apply_that_is_killed_in_the_middle_of_training_leaves_work_to_resume
     assert f"process {running.pid} on {socket.gethostname()}" in held
 
     running.send_signal(signal.SIGKILL)
-    running.wait()
+    running.communicate()
 
 
 def test_an_interrupt_stops_the_training_and_says_so(town: Project) -> None:

@@ -18,14 +18,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import psutil
-
 from compiler.pipeline import Compilation
 from compiler.plan import Evaluate, Plan, RollOut
 from llmops.apply.executor import Executor, RunOutcome
 from llmops.apply.integrity import verify_stored
 from llmops.apply.judge import open_judge
 from llmops.apply.planning import make_plan
+from llmops.apply.processes import started_at
 from llmops.apply.servers import LivePair
 from llmops.apply.site import Site, open_site
 from llmops.workspace import Workspace, open_workspace
@@ -64,7 +63,8 @@ class QuickWorkers:
 
     store: Store
     ran: list[str] = field(default_factory=list[str])
-    serving: dict[str, ThreadingHTTPServer] = field(default_factory=dict[str, ThreadingHTTPServer])
+    serving: dict[int, ThreadingHTTPServer] = field(default_factory=dict[int, ThreadingHTTPServer])
+    """By port."""
 
     def run_task(
         self, payload: Payload, name: str, variables: Mapping[str, str], on_progress: Callable[[Progress], None]
@@ -81,14 +81,12 @@ class QuickWorkers:
     ) -> TaskResult:
         return self.run_task(step.payload, f"evaluate/{step.name}", variables, on_progress)
 
-    def roll_out(self, step: RollOut, old: LivePair | None) -> LivePair:
+    def roll_out(self, step: RollOut, variables: Mapping[str, str], old: LivePair | None) -> LivePair:
         self.ran.append(f"roll-out/{step.name}")
         server = ThreadingHTTPServer(("127.0.0.1", 0), _Healthy)
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        if old is not None:
-            self.stop(old)
-        self.serving[step.name] = server
-        port, started = server.server_address[1], psutil.Process().create_time()
+        port, started = server.server_address[1], started_at(os.getpid())
+        self.serving[port] = server
         return LivePair(
             service=step.name,
             model_name=step.engine.model_name,
@@ -101,7 +99,7 @@ class QuickWorkers:
         )
 
     def stop(self, pair: LivePair) -> None:
-        server = self.serving.pop(pair.service)
+        server = self.serving.pop(pair.port)
         server.shutdown()
         server.server_close()
 
@@ -224,12 +222,14 @@ class Desk:
         with self.site() as (site, compilation):
             plan = make_plan(site, compilation)
             judge = open_judge(site, lambda _: None)
-            verify_stored(site, [one.step for one in plan.steps])
+            verified = verify_stored(site, [one.step for one in plan.steps], judge.trust)
             if self.workers is None:
                 self.workers = QuickWorkers(store=site.store)
             self.workers.store = site.store
             changed = change_site(site)
-            return Executor(site=changed, workers=self.workers, judge=judge, display=QuietDisplay()).run(plan)
+            return Executor(
+                site=changed, workers=self.workers, judge=judge, display=QuietDisplay(), verified=verified
+            ).run(plan)
 
     def ran(self) -> list[str]:
         """What the workers were asked since the last time that this was asked."""

@@ -1,16 +1,19 @@
 """Whatever is changed behind the product's back makes `apply` refuse with exit code 7."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from compiler.plan import Decide, Evaluate, Train, step_id
 from llmops.apply.discarding import discard, downstream
+from llmops.apply.judge import open_judge, open_verifier
 from llmops.apply.planning import make_plan, read_plan, refuse_moved, write_plan
 from llmops.apply.trust import configuration_folder
 from llmops.errors import Exit, OperationFailed
 from llmops_spec.digests import canonical, digest, digest_bytes
+from llmops_spec.store import PinnedStore, StoreCorrupt, load_manifest
 from policies.evidence.envelope import new_key, opened, seal
 from tests.harness.desk import Desk
 
@@ -217,3 +220,56 @@ def test_progress_under_the_saved_plan_is_not_movement(desk: Desk, tmp_path: Pat
     saved = read_plan(path)
     with desk.site() as (site, compilation):
         refuse_moved(saved, make_plan(site, compilation, under=saved.digest()))
+
+
+def test_a_swapped_model_without_its_decision_is_refused_where_there_is_no_journal(desk: Desk) -> None:
+    """Else the next decision would be signed over a record of other weights."""
+    desk.apply()
+    _replace(desk, _key(desk, Train, "support-tune"), "adapter/weights", b"good but another")
+    for name in ("support-quality", "support-safety"):
+        shutil.rmtree(_store(desk) / _key(desk, Decide, name))
+    _forget_journal(desk)
+
+    assert _exit_code(desk) is Exit.TAMPERED
+
+
+def test_results_that_are_planted_before_they_are_made_are_refused(desk: Desk, tmp_path: Path) -> None:
+    """Keys are known before anything runs, so whoever can write to the store can be there first."""
+    other = Desk.of_quickstart(tmp_path / "attacker")
+    shared = f"\n  store: {{file: {{path: {tmp_path / 'shared'}}}}}\n"
+    for one in (desk, other):
+        one.edit("environments/local.yaml", "\nspec:\n", f"\nspec:{shared}")
+    (tmp_path / "config").mkdir(exist_ok=True)
+    other.apply()
+    other.close()
+    for receipts in (tmp_path / "shared").glob("*/receipts"):
+        shutil.rmtree(receipts)
+
+    assert _exit_code(desk) is Exit.TAMPERED
+    assert desk.workers is None or desk.ran() == []
+
+
+def test_a_result_that_is_swapped_between_verification_and_use_is_refused(desk: Desk) -> None:
+    desk.apply()
+    key = _key(desk, Train, "support-tune")
+    with desk.site() as (site, _):
+        pins = {key: json.loads(json.dumps(site.journal.results()))[key]}
+        pinned = PinnedStore(site.store, pins)
+        assert load_manifest(pinned, key) is not None
+        _replace(desk, key, "adapter/weights", b"good but another")
+        with pytest.raises(StoreCorrupt):
+            load_manifest(pinned, key)
+
+
+def test_evidence_is_verified_without_a_private_key(desk: Desk) -> None:
+    desk.apply()
+    shutil.rmtree(configuration_folder() / "keys")
+    with desk.site() as (site, compilation):
+        lowered = compilation.environments["local"].lowered
+        assert lowered is not None
+        judge = open_verifier(site)
+        for step in lowered.steps:
+            if isinstance(step, Decide):
+                assert not judge.vouch(step).blocks
+        with pytest.raises(OperationFailed):
+            open_judge(site, lambda _: None)

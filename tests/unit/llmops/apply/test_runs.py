@@ -101,7 +101,7 @@ def test_a_service_that_died_is_started_again_and_nothing_else_runs(desk: Desk) 
     desk.apply()
     desk.ran()
     assert desk.workers is not None
-    server = desk.workers.serving["support"]
+    (server,) = desk.workers.serving.values()
     server.shutdown()
     server.server_close()
 

@@ -1,0 +1,47 @@
+"""A receipt: who made a stored result, signed, so that a store can be shared with people who may write to it.
+
+Decisions are signed for what they say; receipts for where the results under them come from. Without one, a result
+planted in a shared store would be believed, and the next decision signed over it. Pure: bytes in, bytes out.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from llmops_spec.digests import canonical
+from policies.evidence.envelope import EnvelopeRefused, KeyPair, opened, seal, signed_by
+from policies.evidence.statement import STATEMENT_TYPE
+from policies.evidence.trust import Trust
+
+PREDICATE: Final = "https://llmops.dev/attestations/receipt/v1"
+
+
+def sign_receipt(step_key: str, manifest_digest: str, key: KeyPair) -> bytes:
+    """The envelope that says: the result of this step is the one with this manifest."""
+    return seal(_payload(step_key, manifest_digest), key)
+
+
+def receipt_holds(data: bytes, step_key: str, manifest_digest: str, trust: Trust) -> bool:
+    """Whether an envelope is a receipt for exactly this result, by a key that may decide and is not revoked."""
+    try:
+        envelope = opened(data)
+    except EnvelopeRefused:
+        return False
+    keys = [trust.key(keyid) for keyid, _ in envelope.signatures]
+    known = [one for one in keys if one is not None and one.role == "decide"]
+    if not known or len(known) != len(keys) or {envelope.digest, *(one.keyid for one in known)} & set(trust.revoked):
+        return False
+    return envelope.payload == _payload(step_key, manifest_digest) and signed_by(
+        envelope, [one.public for one in known]
+    )
+
+
+def _payload(step_key: str, manifest_digest: str) -> bytes:
+    return canonical(
+        {
+            "_type": STATEMENT_TYPE,
+            "subject": [{"name": step_key, "digest": {"sha256": manifest_digest}}],
+            "predicateType": PREDICATE,
+            "predicate": {},
+        }
+    )
