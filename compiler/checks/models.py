@@ -23,11 +23,9 @@ from compiler.diagnostics.catalogue import (
 from compiler.diagnostics.model import Diagnostic, Label
 from compiler.graph import ResourceGraph, ResourceNode
 from compiler.ports import Reader
+from llmops_spec.catalogue.weights import is_code, is_pickled
 from llmops_spec.model import Llama, Model
 from llmops_spec.training import Training
-
-PICKLED = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
-"""Endings of files that Python unpickles, which runs whatever they hold."""
 
 
 def adapters_sit_on_their_base(graph: ResourceGraph) -> Iterator[Diagnostic]:
@@ -96,12 +94,12 @@ def remote_weights_are_locked(graph: ResourceGraph) -> Iterator[Diagnostic]:
 def folders_hold_safe_weights(graph: ResourceGraph, files: Reader) -> Iterator[Diagnostic]:
     for node, model in graph.of(Model):
         path = model.spec.from_.path
-        names = folder_files(path, files) if path is not None else []
-        if not names:
+        if path is None or not (names := folder_files(path, files)):
             continue  # no folder: `missing-file` says so
         place = node.span("spec", "from", "path")
+        unsafe = list(_files_that_run_code(path, files))
+        yield from (UNSAFE_WEIGHTS.at(place, said, note=note, help=advice) for said, note, advice in unsafe)
         configuration = "config.json" if model.spec.adapter_of is None else "adapter_config.json"
-        pickled = sorted(one for one in names if PurePosixPath(one).suffix in PICKLED)
         if any(one.endswith(".safetensors") for one in names):
             if configuration not in names:
                 yield MISSING_WEIGHTS.at(
@@ -110,20 +108,39 @@ def folders_hold_safe_weights(graph: ResourceGraph, files: Reader) -> Iterator[D
                     note=_configuration_note(names, adapter=model.spec.adapter_of is not None),
                     help="name the folder that the training library wrote, whole",
                 )
-        elif pickled:
-            yield UNSAFE_WEIGHTS.at(
-                place,
-                f"the weights in `{path}` are pickled: {', '.join(f'`{one}`' for one in pickled[:3])}",
-                note="unpickling runs whatever the file holds, with the rights of the training job and the engine",
-                help="convert them once, where it can do no harm, and keep the `.safetensors` files",
-            )
-        else:
+        elif not unsafe:
             yield MISSING_WEIGHTS.at(
                 place,
                 f"the model folder `{path}` holds no `.safetensors` file",
                 note=f"it holds {len(names)} file{'' if len(names) == 1 else 's'}, such as `{min(names)}`",
                 help="add the weights; with Git LFS, fetch them first",
             )
+
+
+def _files_that_run_code(path: str, files: Reader) -> Iterator[tuple[str, str, str]]:
+    """What is said, why, and what to do about each sort of file that the runtime refuses, at any depth of a folder."""
+    below = [PurePosixPath(one) for one in files.list_files()]
+    names = sorted(str(one.relative_to(path)) for one in below if one.is_relative_to(path))
+    beside = any(one.endswith(".safetensors") for one in names)
+    if pickled := [one for one in names if is_pickled(one)]:
+        yield (
+            f"{'files' if beside else 'the weights'} in `{path}` are pickled: {_some(pickled)}",
+            "unpickling runs whatever the file holds, with the rights of the training job and the engine",
+            "remove them: the `.safetensors` files are enough"
+            if beside
+            else "convert them once, where it can do no harm, and keep the `.safetensors` files",
+        )
+    if code := [one for one in names if is_code(one)]:
+        yield (
+            f"files in `{path}` are code: {_some(code)}",
+            "a model that brings code is loaded by no training and no engine",
+            "remove them, and use an architecture that transformers itself brings",
+        )
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f"{', '.join(f'`{one}`' for one in names[:3])}{more}"
 
 
 def _configuration_note(names: list[str], *, adapter: bool) -> str:

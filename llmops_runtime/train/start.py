@@ -14,11 +14,11 @@ from llmops_runtime.context import TaskContext
 from llmops_runtime.data.rows import read_rows, texts
 from llmops_runtime.failures import TaskFailed
 from llmops_runtime.train.tokenizer import train_tokenizer
-from llmops_runtime.train.weights import LoadedModel, load_stored
+from llmops_runtime.weights import OpenedModel, open_stored
 from llmops_spec.payloads.training import ScratchInput, StoredModel, TrainPayload
 
 
-def starting_point(payload: TrainPayload, context: TaskContext) -> LoadedModel:
+def starting_point(payload: TrainPayload, context: TaskContext) -> OpenedModel:
     """The model to train, on its device, with its tokenizer.
 
     Raises:
@@ -31,7 +31,7 @@ def starting_point(payload: TrainPayload, context: TaskContext) -> LoadedModel:
     return _from_store(payload, payload.base, context)
 
 
-def _from_scratch(scratch: ScratchInput, context: TaskContext, *, device: str) -> LoadedModel:
+def _from_scratch(scratch: ScratchInput, context: TaskContext, *, device: str) -> OpenedModel:
     context.progress("training the tokenizer", 0, 1, "tokenizers")
     rows = read_rows(context.store(), scratch.tokenizer.rows, context.work)
     found = list(texts(rows, scratch.tokenizer.columns))
@@ -46,7 +46,7 @@ def _from_scratch(scratch: ScratchInput, context: TaskContext, *, device: str) -
     context.progress("training the tokenizer", 1, 1, "tokenizers", f"vocabulary {len(tokenizer)}")
     torch.manual_seed(scratch.seed)
     model: Any = LlamaForCausalLM(_config(scratch, tokenizer))
-    return LoadedModel(model=model.to(device), tokenizer=tokenizer)
+    return OpenedModel(model=model.to(device), tokenizer=tokenizer)
 
 
 def _config(scratch: ScratchInput, tokenizer: Any) -> LlamaConfig:
@@ -67,9 +67,10 @@ def _config(scratch: ScratchInput, tokenizer: Any) -> LlamaConfig:
     )
 
 
-def _from_store(payload: TrainPayload, base: StoredModel, context: TaskContext) -> LoadedModel:
+def _from_store(payload: TrainPayload, base: StoredModel, context: TaskContext) -> OpenedModel:
     context.progress("loading the base", 0, 1, "models")
-    loaded = load_stored(base, context.store(), context.work / "base", device=payload.compute.device)
+    loaded = open_stored(base, context.store(), context.work / "base", dtype="float32")
+    loaded.model.to(payload.compute.device)
     if base.adapter is not None:
         if payload.method == "lora":
             raise TaskFailed(
@@ -77,7 +78,7 @@ def _from_store(payload: TrainPayload, base: StoredModel, context: TaskContext) 
                 "the base is itself an adapter, and an adapter on an adapter cannot be served",
                 "train the base with `method: full` first, or put the LoRA on the adapter's own base",
             )
-        loaded = LoadedModel(model=_merged(loaded.model), tokenizer=loaded.tokenizer)
+        loaded = OpenedModel(model=_merged(loaded.model), tokenizer=loaded.tokenizer)
     context.progress("loading the base", 1, 1, "models")
     return loaded
 

@@ -257,19 +257,31 @@ def _drop_weight(folder):
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
 
 
+def _add_weight(folder):
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(folder / "model.safetensors")
+    weights["model.extra.weight"] = weights["model.norm.weight"].clone()
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
 SPOILT = {
-    "pickle": (lambda f: (f / "pytorch_model.bin").write_bytes(b"x"), "may be a pickle"),
+    "pickle": (lambda f: (f / "pytorch_model.bin").write_bytes(b"x"), "may hold pickled code"),
     "code": (lambda f: (f / "modeling.py").write_text("x"), "is code"),
-    "auto_map": (lambda f: _edit(f, "config.json", auto_map={"AutoModel": "m.M"}), "names code to load"),
+    "auto_map": (lambda f: _edit(f, "config.json", auto_map={"AutoModel": "m.M"}), "names code to run"),
     "no weights": (lambda f: (f / "model.safetensors").unlink(), "there is no `model.safetensors`"),
-    "pickle in disguise": (lambda f: (f / "model.safetensors").write_bytes(b"\x80\x04" * 50), "weights cannot be read"),
-    "missing weight": (_drop_weight, "1 weights are missing: `model.layers.1.mlp.up_proj.weight`"),
-    "other shape": (lambda f: _edit(f, "config.json", intermediate_size=64), "another shape|cannot be read"),
+    "pickle in disguise": (
+        lambda f: (f / "model.safetensors").write_bytes(b"\x80\x04" * 50),
+        "not a sound",
+    ),
+    "weight too many": (_add_weight, "no place in the architecture .*: `model.extra.weight`"),
+    "missing weight": (_drop_weight, "weights lack `model.layers.1.mlp.up_proj.weight`"),
+    "other shape": (lambda f: _edit(f, "config.json", intermediate_size=64), "another shape|cannot be loaded"),
     "index outside": (
         lambda f: (f / "model.safetensors.index.json").write_text('{"weight_map": {"a": "../../x.safetensors"}}'),
-        "names files that are not there",
+        "no safetensors file beside",
     ),
-    "no tokenizer": (lambda f: [one.unlink() for one in f.glob("tokenizer*")], "tokenizer cannot be read"),
+    "no tokenizer": (lambda f: [one.unlink() for one in f.glob("tokenizer*")], "no `tokenizer.json`"),
     "no template": (lambda f: (f / "chat_template.jinja").unlink(), "no chat template"),
 }
 

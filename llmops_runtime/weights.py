@@ -1,8 +1,8 @@
 """Open stored models without running anything that they bring along.
 
-Called by `starting_point`, and by the engine. A folder is judged by an allow-list before a library sees it: weights are
-safetensors alone with a sound header, configuration names no code, an index names only files beside it, and no tensor
-of the architecture is missing.
+Called by trainings and by the engine. Promises: bytes are compared with their digests before they are read; a folder is
+judged before a library sees it: weights are safetensors alone with a sound header, nothing in it is or names code, an
+index names only files beside it; every tensor has its place in the architecture, and none is missing.
 """
 
 from __future__ import annotations
@@ -13,22 +13,20 @@ from pathlib import Path
 from typing import Any, Final
 
 from llmops_runtime.failures import TaskFailed
+from llmops_spec.catalogue.weights import is_code, is_pickled
 from llmops_spec.payloads.training import StoredModel
 from llmops_spec.store import Store, materialise
 
 WEIGHTS: Final = "model.safetensors"
 _INDEX: Final = "model.safetensors.index.json"
 _ADAPTER_WEIGHTS: Final = "adapter_model.safetensors"
-_PICKLES: Final = frozenset(
-    {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".npy", ".npz", ".h5", ".msgpack"}
-)
 _LARGEST_JSON_BYTES: Final = 256 << 20
 _CONVERT: Final = "store the weights as safetensors: `save_pretrained` of transformers does"
 
 
 @dataclass(frozen=True, kw_only=True)
-class LoadedModel:
-    """A model with its tokenizer, ready on its device, in 32-bit floats."""
+class OpenedModel:
+    """A model with its tokenizer, in memory."""
 
     model: Any
     """A transformers `PreTrainedModel`, or PEFT's `PeftModel` around one."""
@@ -36,26 +34,26 @@ class LoadedModel:
     """A transformers `PreTrainedTokenizerBase`."""
 
 
-def load_stored(stored: StoredModel, store: Store, folder: Path, *, device: str) -> LoadedModel:
-    """Copy a stored model below `folder`, checking digests, judge it, and load it.
+def open_stored(stored: StoredModel, store: Store, folder: Path, *, dtype: str) -> OpenedModel:
+    """Copy a stored model below `folder`, judge it, and load it; `dtype` is torch's name of a number format.
 
     Raises:
-        TaskFailed: `bad-model`, where the folder is refused or cannot be loaded.
+        TaskFailed: `bad-model`, where the folder is refused or cannot be loaded; `store`, where it is not there.
         StoreCorrupt: the bytes are not what the store's manifest says.
     """
-    base = materialise(store, stored.model, folder / "model")
+    base = _fetch(store, stored.model, folder / "model")
     check_model_folder(base)
     adapter = None
     if stored.adapter is not None:
-        adapter = materialise(store, stored.adapter, folder / "adapter")
+        adapter = _fetch(store, stored.adapter, folder / "adapter")
         check_adapter_folder(adapter)
-    model = _load_model(base)
+    model = _load_model(base, dtype)
     if adapter is not None:
         model = _put_adapter(model, adapter)
     tokenizer = _load_tokenizer(base)
     if stored.chat_template is not None:
         tokenizer.chat_template = stored.chat_template
-    return LoadedModel(model=model.to(device), tokenizer=tokenizer)
+    return OpenedModel(model=model, tokenizer=tokenizer)
 
 
 def check_model_folder(folder: Path) -> None:
@@ -79,52 +77,81 @@ def check_adapter_folder(folder: Path) -> None:
     path = folder / "adapter_config.json"
     if not path.is_file():
         raise TaskFailed("bad-model", "the adapter has no `adapter_config.json`")
-    if _json(path).get("peft_type") != "LORA":
+    if _json_object(path).get("peft_type") != "LORA":
         raise TaskFailed("bad-model", "the adapter is not a LoRA: `adapter_config.json` says another `peft_type`")
     if not (folder / _ADAPTER_WEIGHTS).is_file():
         raise TaskFailed("bad-model", f"the adapter has no `{_ADAPTER_WEIGHTS}`")
     _check_header(folder / _ADAPTER_WEIGHTS)
 
 
+def first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).split("\n")[0][:300]
+
+
+def _fetch(store: Store, ref: str, destination: Path) -> Path:
+    try:
+        return materialise(store, ref, destination)
+    except FileNotFoundError as error:
+        raise TaskFailed("store", str(error), "run `llmops apply` again: it makes what is missing") from error
+
+
 def _refuse_code(folder: Path) -> None:
     if not folder.is_dir():
         raise TaskFailed("bad-model", "the model is a single file, not a folder")
-    for path in sorted(folder.rglob("*")):
+    for path in sorted(one for one in folder.rglob("*") if one.is_file()):
         name = path.relative_to(folder).as_posix()
-        if path.suffix.casefold() in _PICKLES:
+        if is_pickled(name):
             raise TaskFailed("bad-model", f"`{name}` may hold pickled code, which is never loaded", _CONVERT)
-        if path.suffix == ".py":
+        if is_code(name):
             raise TaskFailed("bad-model", f"`{name}` is code; models that bring code are not loaded")
-        if path.suffix == ".json" and path.name.endswith("config.json") and _names_code(_json(path)):
+        if path.suffix.casefold() == ".json" and _names_code(path):
             raise TaskFailed(
                 "bad-model", f"`{name}` names code to run (`auto_map`); models that bring code are not loaded"
             )
 
 
-def _names_code(value: object) -> bool:
+def _names_code(path: Path) -> bool:
+    """Configuration at any depth; other files, which may list the words of a vocabulary, at the top alone."""
+    if path.name.casefold().endswith("config.json"):
+        return _holds_auto_map(_json_object(path))
+    found = _json(path)
+    return isinstance(found, dict) and "auto_map" in found
+
+
+def _holds_auto_map(value: object) -> bool:
     if isinstance(value, dict):
-        return "auto_map" in value or any(_names_code(one) for one in value.values())
-    return isinstance(value, list) and any(_names_code(one) for one in value)
+        return "auto_map" in value or any(_holds_auto_map(one) for one in value.values())
+    return isinstance(value, list) and any(_holds_auto_map(one) for one in value)
 
 
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        if path.stat().st_size > _LARGEST_JSON_BYTES:
-            raise TaskFailed("bad-model", f"`{path.name}` is too large")
-        found: object = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise TaskFailed("bad-model", f"`{path.name}` is not JSON") from error
+def _json_object(path: Path) -> dict[str, Any]:
+    found = _json(path)
     if not isinstance(found, dict):
         raise TaskFailed("bad-model", f"`{path.name}` is not a JSON object")
     return found
 
 
+def _json(path: Path) -> object:
+    if path.stat().st_size > _LARGEST_JSON_BYTES:
+        raise TaskFailed("bad-model", f"`{path.name}` is too large")
+    try:
+        return json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise TaskFailed("bad-model", f"`{path.name}` is not JSON") from error
+
+
 def _weight_files(folder: Path) -> list[Path]:
-    if (folder / WEIGHTS).is_file():
-        return [folder / WEIGHTS]
-    if not (folder / _INDEX).is_file():
+    """What the index names, where there is one, and the file of that fixed name: a library may read either."""
+    single = [folder / WEIGHTS] if (folder / WEIGHTS).is_file() else []
+    if (folder / _INDEX).is_file():
+        return single + [folder / name for name in _indexed(folder) if name != WEIGHTS]
+    if not single:
         raise TaskFailed("bad-model", f"the model has no weights: there is no `{WEIGHTS}`", _CONVERT)
-    index = _json(folder / _INDEX).get("weight_map")
+    return single
+
+
+def _indexed(folder: Path) -> list[str]:
+    index = _json_object(folder / _INDEX).get("weight_map")
     names = sorted({str(name) for name in index.values()}) if isinstance(index, dict) else []
     beside = {path.name for path in folder.iterdir() if path.is_file()}
     for name in names:
@@ -132,7 +159,7 @@ def _weight_files(folder: Path) -> list[Path]:
             raise TaskFailed("bad-model", f"`{_INDEX}` names `{name[:100]}`, which is no safetensors file beside it")
     if not names:
         raise TaskFailed("bad-model", f"`{_INDEX}` names no weights")
-    return [folder / name for name in names]
+    return names
 
 
 def _check_header(path: Path) -> None:
@@ -148,7 +175,7 @@ def _check_header(path: Path) -> None:
         raise TaskFailed("bad-model", f"`{path.name}` holds no tensors")
 
 
-def _load_model(folder: Path) -> Any:
+def _load_model(folder: Path, dtype: str) -> Any:
     import torch
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
@@ -156,7 +183,7 @@ def _load_model(folder: Path) -> Any:
     try:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             folder,
-            dtype=torch.float32,
+            dtype=getattr(torch, dtype),
             local_files_only=True,
             trust_remote_code=False,
             use_safetensors=True,
@@ -164,25 +191,33 @@ def _load_model(folder: Path) -> Any:
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
         _pass_on_disk_trouble(error)
-        raise TaskFailed("bad-model", f"the model cannot be loaded: {_first_line(error)}") from error
+        raise TaskFailed("bad-model", f"the model cannot be loaded: {first_line(error)}") from error
     model, report = loaded
-    missing = sorted(report["missing_keys"]) + sorted(str(one) for one in report.get("mismatched_keys", ()))
-    if missing:
-        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise TaskFailed(
-            "bad-model", f"the weights lack `{missing[0]}`{more}, which the model's `config.json` asks for"
-        )
+    _see_that_tensors_fit(report)
     return model
+
+
+def _see_that_tensors_fit(report: dict[str, Any]) -> None:
+    for kind, words in (
+        ("missing_keys", "the weights lack {}, which the model's `config.json` asks for"),
+        ("mismatched_keys", "weights have another shape than the model's `config.json` says: {}"),
+        ("unexpected_keys", "weights have no place in the architecture that the model's `config.json` names: {}"),
+    ):
+        names = sorted(one if isinstance(one, str) else str(one[0]) for one in report.get(kind, ()))
+        if names:
+            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            raise TaskFailed("bad-model", words.format(f"`{names[0]}`{more}"), "store the model again, whole")
 
 
 def _put_adapter(model: Any, folder: Path) -> Any:
     from peft import PeftModel
+    from safetensors import SafetensorError
 
     try:
         return PeftModel.from_pretrained(model, str(folder), is_trainable=False, local_files_only=True)
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         _pass_on_disk_trouble(error)
-        message = f"the adapter does not fit the model: {_first_line(error)}"
+        message = f"the adapter does not fit the model: {first_line(error)}"
         raise TaskFailed("bad-model", message, "serve it on the base that it was trained on") from error
 
 
@@ -193,13 +228,9 @@ def _load_tokenizer(folder: Path) -> Any:
         return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False, use_fast=True)
     except Exception as error:  # the tokenizers library raises bare exceptions
         _pass_on_disk_trouble(error)
-        raise TaskFailed("bad-model", f"the tokenizer cannot be loaded: {_first_line(error)}") from error
+        raise TaskFailed("bad-model", f"the tokenizer cannot be loaded: {first_line(error)}") from error
 
 
 def _pass_on_disk_trouble(error: Exception) -> None:
     if isinstance(error, OSError) and error.errno is not None:
         raise error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).split("\n")[0][:300]

@@ -12,7 +12,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from llmops_runtime.failures import TaskFailed
-from llmops_runtime.train.weights import check_adapter_folder, check_model_folder
+from llmops_runtime.weights import check_adapter_folder, check_model_folder
 
 
 @pytest.fixture
@@ -44,6 +44,7 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "no weights": (lambda one: (one / "model.safetensors").unlink(), "no weights"),
     "pickle beside": (lambda one: (one / "pytorch_model.bin").write_bytes(b"\x80\x04."), "pickled code"),
     "pickle below": (lambda one: ((one / "x").mkdir(), (one / "x" / "a.PT").write_bytes(b"")), "pickled code"),
+    "keras weights": (lambda one: (one / "tf_model.H5").write_bytes(b""), "pickled code"),
     "pickle by another name": (lambda one: (one / "model.safetensors").write_bytes(b"\x80\x04K\x01."), "not a sound"),
     "giant header": (
         lambda one: (one / "model.safetensors").write_bytes(struct.pack("<Q", 1 << 62) + b"{}"),
@@ -52,9 +53,15 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "overlapping tensors": (_overlapping, "not a sound"),
     "empty file": (lambda one: (one / "model.safetensors").write_bytes(b""), "not a sound"),
     "code": (lambda one: (one / "modeling_x.py").write_text("raise SystemExit"), "is code"),
+    "code in capitals": (lambda one: (one / "MODELING.PY").write_text("raise SystemExit"), "is code"),
+    "library": (lambda one: (one / "kernel.so").write_bytes(b""), "is code"),
     "auto_map": (lambda one: (one / "config.json").write_text('{"auto_map": {"AutoModel": "x.Y"}}'), "auto_map"),
     "nested auto_map": (
         lambda one: (one / "tokenizer_config.json").write_text('{"a": [{"auto_map": {}}]}'),
+        "auto_map",
+    ),
+    "auto_map in another file": (
+        lambda one: (one / "extra.JSON").write_text('{"auto_map": {"AutoModel": "x.Y"}}'),
         "auto_map",
     ),
     "broken configuration": (lambda one: (one / "config.json").write_text("{"), "not JSON"),
@@ -62,6 +69,14 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "no configuration": (lambda one: (one / "config.json").unlink(), "no `config.json`"),
     "no tokenizer": (lambda one: (one / "tokenizer.json").unlink(), "no `tokenizer.json`"),
     "index that climbs out": (lambda one: _sharded(one, "../../secret.safetensors"), "no safetensors file beside"),
+    "index beside the single file": (
+        lambda one: (one / "model.safetensors.index.json").write_text('{"weight_map": {"w": "absent.safetensors"}}'),
+        "no safetensors file beside",
+    ),
+    "index to a pickle by another name": (
+        lambda one: (_sharded(one, "a.safetensors"), (one / "a.safetensors").write_bytes(b"\x80\x04K\x01.")),
+        "not a sound",
+    ),
     "index to nothing": (lambda one: _sharded(one, "absent.safetensors"), "no safetensors file beside"),
     "index to another type": (lambda one: _sharded(one, "config.json"), "no safetensors file beside"),
 }
@@ -71,6 +86,12 @@ def test_a_plain_folder_passes(model: Path) -> None:
     check_model_folder(model)
     (model / "model.safetensors").rename(model / "model-1.safetensors")
     (model / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"w": "model-1.safetensors"}}))
+    check_model_folder(model)
+
+
+def test_a_word_of_a_vocabulary_is_no_code(model: Path) -> None:
+    (model / "tokenizer.json").write_text('{"model": {"vocab": {"auto_map": 1}}}')
+    (model / "merges.json").write_text("[]")
     check_model_folder(model)
 
 
