@@ -6,6 +6,7 @@ execute anything by being planned.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -25,11 +26,22 @@ def to_document(resource: Resource) -> dict[str, Any]:
 
 def to_yaml(resources: Iterable[Resource]) -> str:
     """YAML 1.2 text of the documents, in the order given; the compiler reads it back as the same graph."""
-    import yaml
-
     documents = [to_document(one) for one in resources]
-    text = yaml.safe_dump_all(documents, sort_keys=False, allow_unicode=True, explicit_start=True)
+    text = _dumped(documents, allow_unicode=True)
     if all(line.isprintable() for line in text.split("\n")):
         return text
-    # The reader takes invisible characters as escapes alone.
-    return yaml.safe_dump_all(documents, sort_keys=False, allow_unicode=False, explicit_start=True)
+    return _dumped(documents, allow_unicode=False)  # the reader takes invisible characters as escapes alone
+
+
+def _dumped(documents: list[dict[str, Any]], *, allow_unicode: bool) -> str:
+    import yaml
+
+    class Dumper(yaml.SafeDumper):
+        """Quotes every text that begins like a number: YAML 1.1, which PyYAML knows, has other numbers than 1.2."""
+
+        def represent_text(self, data: str) -> yaml.ScalarNode:
+            style = "'" if re.match(r"[-+.]?[0-9.]", data) else None
+            return self.represent_scalar("tag:yaml.org,2002:str", data, style=style)
+
+    Dumper.add_representer(str, Dumper.represent_text)
+    return yaml.dump_all(documents, Dumper=Dumper, sort_keys=False, allow_unicode=allow_unicode, explicit_start=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from compiler.plan import identity, step_id
@@ -163,7 +163,22 @@ _GATES = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=40)
+_LIKE_A_NUMBER = Prompt.model_validate(
+    {
+        "metadata": {"name": "0e0"},
+        "spec": {
+            "messages": [{"role": "user", "content": "1e5"}],
+            "output": {
+                "maxTokens": 1,
+                "labels": ["0E0", "+1", ".5", "-.5E1", "0o7", "0x1F", "1_000", ".inf", "yes", "~"],
+            },
+        },
+    }
+)
+
+
+@settings(deadline=None, max_examples=100)
+@example([_LIKE_A_NUMBER])
 @given(st.lists(_PROMPTS | _DATASETS | _GATES, min_size=1, max_size=3))
 def test_what_is_printed_is_read_back_as_the_same(resources: list[Any]) -> None:
     from compiler.diagnostics.model import DiagnosticSink
