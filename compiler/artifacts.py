@@ -28,7 +28,7 @@ from compiler.plan import (
 from compiler.ports import Facts, Made, Reader, ServedPair
 from llmops_spec.base import Resource, SpecModel
 from llmops_spec.catalogue.versions import ENGINE, RECIPES, TRAIN
-from llmops_spec.dataset import Dataset, Split
+from llmops_spec.dataset import Column, Dataset, Split
 from llmops_spec.digests import Json, digest
 from llmops_spec.engine import TransformersEngine
 from llmops_spec.evaluation import Evaluation, Subject
@@ -76,7 +76,9 @@ class _Maker:
         return Made(steps=tuple(self.steps.values()), services=services)
 
     def _add(self, step: ArtifactStep) -> ArtifactStep:
-        return self.steps.setdefault(step_id(step), step)
+        known = self.steps.setdefault(step_id(step), step)
+        assert known.key == step.key, step_id(step)  # one id, one step
+        return known
 
     # --- data
 
@@ -106,7 +108,10 @@ class _Maker:
         if not redactions:
             return rows, made_by
         payload = TransformPayload(
-            splits={ROWS: rows}, columns=dataset.spec.columns, redact=redactions, recipe=RECIPES["transform"]
+            splits={ROWS: rows},
+            columns={name: Column(type=one.type) for name, one in dataset.spec.columns.items()},
+            redact=redactions,
+            recipe=RECIPES["transform"],
         )
         name = f"{dataset.metadata.name}@{split_name}"
         step = self._add(TransformData(name=name, key=step_key(payload), payload=payload, needs=[made_by]))
@@ -226,6 +231,7 @@ class _Maker:
             model_name=subject.model,
             prompt=self._get(Prompt, subject.prompt).spec,
             guardrails=[self._get(Guardrail, name).spec for name in subject.guardrails],
+            requests=subject.requests,
         )
         return engine, gateway, needs
 
@@ -271,7 +277,7 @@ class _Maker:
         subject = evaluation.spec.subject
         guardrails = [self._get(Guardrail, name).spec for name in subject.guardrails]
         rails = {rail.validator for one in guardrails for rail in (*one.input, *one.output)}
-        areas = ["prompt-language", *(f"rail:{one}" for one in rails)]
+        areas = ["prompt-language", "serving", "measuring", *(f"rail:{one}" for one in rails)]
         areas += [f"metric:{one.name}" for one in evaluation.spec.metrics]
         return {area: self.facts.code[area] for area in sorted(areas)}
 
@@ -303,7 +309,8 @@ class _Maker:
     def _baseline(self, gate: Gate, evaluation: Evaluation, baseline: Baseline) -> tuple[StepId, str]:
         if baseline.record is None:
             return self._evaluate(evaluation, baseline)
-        fetched = self._fetch(f"{gate.metadata.name}@baseline", {"record.jsonl": baseline.record})
+        name = f"{gate.metadata.name}@baseline-{digest(baseline.record)[:8]}"
+        fetched = self._fetch(name, {"record.jsonl": baseline.record})
         return step_id(fetched), make_ref(fetched.key, "record.jsonl")
 
     def _subject_facts(self, evaluation: Evaluation, gate: Gate) -> dict[str, str]:
@@ -322,6 +329,8 @@ class _Maker:
             "gate": digest(_plain(gate.spec)),
             "policies": self.facts.policies,
         }
+        images = self.graph.environment.spec.images
+        facts |= {"image": images.engine, "runtime-image": images.runtime} if images is not None else {}
         facts |= {f"data:{name}": self._rows(dataset, name)[0].ref for name in evaluation.spec.splits}
         return facts | {f"code:{area}": one for area, one in self._evaluation_code(evaluation).items()}
 
@@ -329,9 +338,14 @@ class _Maker:
 
     def _served(self, service: Service) -> ServedPair:
         spec = service.spec
-        subject = Subject(model=spec.model, prompt=spec.prompt, guardrails=spec.guardrails, engine=spec.engine)
+        subject = Subject(
+            model=spec.model,
+            prompt=spec.prompt,
+            guardrails=spec.guardrails,
+            engine=spec.engine,
+            requests=spec.requests,
+        )
         engine, gateway, needs = self._pair(subject, service=service.metadata.name)
-        gateway = gateway.model_copy(update={"requests": spec.requests})
         gates = tuple(self._decide(self._get(Gate, name)) for name in spec.gates)
         return ServedPair(
             service=service.metadata.name, engine=engine, gateway=gateway, gates=gates, needs=tuple(needs)

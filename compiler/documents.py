@@ -21,6 +21,7 @@ from compiler.source import LocatedMapping, LocatedSequence, Span, child
 from compiler.spec_fields import fields_at
 from compiler.yaml_reader import YamlDocument, YamlProblem, read_yaml
 from llmops_spec.base import API_VERSION, NAME_PATTERN, Resource
+from llmops_spec.environment import MLFLOW_URI
 from llmops_spec.kinds import KINDS
 
 
@@ -261,6 +262,7 @@ _WORDINGS = {
 
 _PATTERNS = {
     NAME_PATTERN: "a name of lower-case letters, digits and inner hyphens",
+    MLFLOW_URI: "a URL without a user or password in it",
     r"^1\.\d{2}$": 'a minor version in quotes, such as `"1.34"`',
 }
 

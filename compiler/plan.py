@@ -128,7 +128,7 @@ class Verify(StepBase):
 
 
 class Record(StepBase):
-    """Write down what is deployed, and the report."""
+    """Write down in the journal that this revision of the environment is deployed."""
 
     kind: Literal["record"] = "record"
     revision: StepKey

@@ -115,7 +115,7 @@ class Facts:
     """Library name to exact version, from the constraints that the package ships."""
     code: Mapping[str, str]
     """Digest of each of our own modules that takes part in evaluations and decisions, by its area:
-    `prompt-language`, `statistics`, `rail:<validator>`, `metric:<name>`."""
+    `prompt-language`, `serving`, `measuring`, `statistics`, `rail:<validator>`, `metric:<name>`."""
     policies: str
     """Digest of the policy rules in force, which decisions are bound to."""
 

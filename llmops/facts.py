@@ -28,6 +28,15 @@ def pinned_versions() -> dict[str, str]:
 _MODULES: Final[Mapping[str, tuple[str, ...]]] = {
     "prompt-language": ("llmops_spec/prompt_language.py",),
     "statistics": ("policies/gates",),
+    "measuring": ("llmops_runtime/evaluation", "llmops_runtime/evaluate.py"),
+    "serving": (
+        "llmops_runtime/engines",
+        "llmops_runtime/gateway",
+        "llmops_runtime/serving",
+        "llmops_runtime/rails/chain.py",
+        "llmops_runtime/rails/builtin.py",
+        "llmops_runtime/rails/validator.py",
+    ),
     "rail:max_length": ("llmops_runtime/rails/max_length.py",),
     "rail:deny_pattern": ("llmops_runtime/rails/deny_pattern.py",),
     "rail:personal_data": ("llmops_runtime/rails/personal_data.py", "llmops_spec/personal_data.py"),

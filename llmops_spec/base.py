@@ -81,14 +81,6 @@ class Resource(BaseModel):
     spec: Any
 
 
-def one_of(part: SpecModel) -> str:
-    """The name of the single alternative that is set in a one-of part, as in `{local: {…}}`.
-
-    Call only on parts that passed `exactly_one`.
-    """
-    return next(name for name in type(part).model_fields if getattr(part, name) is not None)
-
-
 def exactly_one(part: SpecModel) -> None:
     """Refuse a one-of part with no or several alternatives.
 

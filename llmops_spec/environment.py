@@ -13,7 +13,9 @@ class LocalTarget(SpecModel):
     """Supervised processes on this machine, on loopback only."""
 
     gateway_port: int = Field(default=8080, ge=1024, le=65535)
-    """TCP port of the gateway on 127.0.0.1. Two services in one environment count up from it, by name."""
+    """TCP port of the gateway on 127.0.0.1. Several services count up from it, by name, unless `ports` has theirs."""
+    ports: dict[ResourceName, int] = Field(default_factory=dict)
+    """Service name to port, so that a service keeps its port when others come and go."""
 
 
 class KubernetesTarget(SpecModel):
@@ -67,9 +69,13 @@ class Images(SpecModel):
     """Image of the inference engine."""
 
 
+MLFLOW_URI = r"^[a-z][a-z0-9+.-]*:(//[^/?#@]*([/?#].*)?|[^/].*)$"
+"""A URL whose authority names no user: a password in a spec would be in Git, in manifests and in logs."""
+
+
 class Mlflow(SpecModel):
-    uri: str | None = Field(default=None, max_length=1024)
-    """Tracking server. Without it a `local` target tracks in a SQLite file beside its state."""
+    uri: str | None = Field(default=None, max_length=1024, pattern=MLFLOW_URI)
+    """Tracking server, with no password in it. If absent, a `local` target tracks in a SQLite file beside its state."""
     experiment: str = Field(default="llmops", min_length=1, max_length=100)
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from llmops_spec.base import DatasetRef, GuardrailRef, ModelRef, PromptRef, Resource, ResourceName, SpecModel
 from llmops_spec.engine import Engine
+from llmops_spec.limits import RequestLimits
 
 
 class Subject(SpecModel):
@@ -17,12 +18,19 @@ class Subject(SpecModel):
     prompt: PromptRef
     guardrails: list[GuardrailRef] = Field(default_factory=list)
     engine: Engine = Field(default_factory=Engine.default)
+    requests: RequestLimits = Field(default_factory=RequestLimits)
 
 
 class MetricUse(SpecModel):
     name: Literal["exact-match", "rouge-l", "label-accuracy", "latency-seconds"]
     ignore_case: bool = False
     """`exact-match` only: compare after Unicode case folding."""
+
+    @model_validator(mode="after")
+    def _own_options(self) -> Self:
+        if self.ignore_case and self.name != "exact-match":
+            raise ValueError("`ignoreCase` belongs to `exact-match`")
+        return self
 
 
 class Sampling(SpecModel):
@@ -39,6 +47,14 @@ class EvaluationSpec(SpecModel):
     sampling: Sampling = Field(default_factory=Sampling)
     draws: int = Field(default=1, ge=1, le=100)
     """Answers per item; the item's score is their mean."""
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        names = [one.name for one in self.metrics]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"metric `{twice}` is listed twice")
+        return self
 
 
 class Evaluation(Resource):

@@ -22,6 +22,8 @@ class Baseline(SpecModel):
     @model_validator(mode="after")
     def _one(self) -> Self:
         exactly_one(self)
+        if self.model == "majority-class":
+            raise ValueError("`majority-class` names the constant; give that model another name")
         return self
 
     @property

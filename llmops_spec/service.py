@@ -8,6 +8,7 @@ from pydantic import Field
 
 from llmops_spec.base import GateRef, GuardrailRef, ModelRef, PromptRef, Resource, SpecModel
 from llmops_spec.engine import Engine
+from llmops_spec.limits import RequestLimits
 
 
 class ComputeResources(SpecModel):
@@ -15,15 +16,6 @@ class ComputeResources(SpecModel):
 
     cpu: str = Field(default="2", pattern=r"^\d+(\.\d+)?m?$")
     memory: str = Field(default="4Gi", pattern=r"^\d+(Ki|Mi|Gi|Ti)$")
-
-
-class RequestLimits(SpecModel):
-    """What the gateway lets one caller ask."""
-
-    body_bytes: int = Field(default=65_536, ge=1024, le=67_108_864)
-    """A longer request body is answered 413."""
-    timeout_seconds: float = Field(default=30.0, gt=0, le=3600)
-    """An answer that takes longer is given up with 504."""
 
 
 class ServiceSpec(SpecModel):

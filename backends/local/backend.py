@@ -57,7 +57,7 @@ class LocalBackend:
         for offset, pair in enumerate(made.services):
             service = graph.get(Service, pair.service)
             assert service is not None  # it was lowered from the graph
-            acting += _serve(pair, service, target.gateway_port + offset)
+            acting += _serve(pair, service, target.ports.get(pair.service, target.gateway_port + offset))
         deployed = digest([one.revision for one in acting])
         acting.append(
             Record(name=graph.environment.metadata.name, revision=deployed, needs=[step_id(one) for one in acting])

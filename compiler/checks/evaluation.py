@@ -17,7 +17,7 @@ from llmops_spec.gate import Gate
 from llmops_spec.prompt import Prompt
 from llmops_spec.service import Service
 
-COMPARED = ("model", "prompt", "guardrails", "engine")
+COMPARED = ("model", "prompt", "guardrails", "engine", "requests")
 WITHOUT_REFERENCE = frozenset({"latency-seconds"})
 
 

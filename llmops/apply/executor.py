@@ -28,6 +28,7 @@ from compiler.plan import (
     Record,
     RollOut,
     Step,
+    StepId,
     Train,
     TransformData,
     Verify,
@@ -142,13 +143,14 @@ class Executor:
         self.site.journal.remember_plan(plan)
         try:
             self._vouch_for_cached(chosen, outcome)
+            required = {gate for one in plan.steps if isinstance(one.step, RollOut) for gate in one.step.gates}
             for number, one in enumerate(chosen, start=1):
                 if isinstance(one.step, ActingStep):
-                    self._refuse_blocked(outcome)
+                    self._refuse_blocked(outcome, required)
                 outcome.steps.append(self._step(one, number, len(chosen), plan_digest, outcome))
-            self._refuse_blocked(outcome)
             if acting:
                 self._remove(plan)
+            self._refuse_blocked(outcome, {f"decide/{gate}" for gate in outcome.verdicts})
         except OperationFailed as error:
             outcome.failure = error
             self._note_the_rest(chosen, outcome)
@@ -160,9 +162,10 @@ class Executor:
             if isinstance(one.step, Decide) and one.action is not Action.RUN:
                 outcome.verdicts[one.step.name] = self.judge.vouch(one.step)
 
-    def _refuse_blocked(self, outcome: RunOutcome) -> None:
-        """A release needs every one of its gates."""
-        blocked = {gate: verdict for gate, verdict in outcome.verdicts.items() if verdict.blocks}
+    def _refuse_blocked(self, outcome: RunOutcome, required: set[StepId]) -> None:
+        """A release needs every gate that one of its services names; a gate that none names only ends it unwell."""
+        verdicts = outcome.verdicts.items()
+        blocked = {gate: verdict for gate, verdict in verdicts if verdict.blocks and f"decide/{gate}" in required}
         if not blocked:
             return
         failed = [gate for gate, verdict in blocked.items() if verdict.verdict == "fail"]
@@ -170,7 +173,7 @@ class Executor:
         words = ", ".join(f"`{gate}`" for gate in failed or blocked)
         what = "failed" if failed else "could not be decided"
         raise OperationFailed(
-            f"gate {words} {what}; nothing was rolled out",
+            f"gate {words} {what}; {_what_was_rolled_out(outcome)}",
             help="the table says which criterion, and the report why",
             exit_code=code,
         )
@@ -332,3 +335,8 @@ class Executor:
             if step_id(one.step) not in known:
                 state: StepState = "not-run" if one.action is Action.RUN else "cached"
                 outcome.steps.append(StepOutcome(step=one.step, state=state))
+
+
+def _what_was_rolled_out(outcome: RunOutcome) -> str:
+    rolled_out = [one.step.name for one in outcome.steps if one.state == "done" and isinstance(one.step, RollOut)]
+    return f"rolled out: {', '.join(rolled_out)}" if rolled_out else "nothing was rolled out"

@@ -10,7 +10,6 @@ from pydantic import ValidationError
 from compiler.pipeline import Compilation, CompiledEnvironment, plan_steps
 from compiler.plan import (
     PLAN_FORMAT,
-    Action,
     ArtifactStep,
     Basis,
     Decide,
@@ -19,7 +18,6 @@ from compiler.plan import (
     PolicyFinding,
     RollOut,
     Step,
-    step_id,
 )
 from llmops.apply.integrity import tampered
 from llmops.apply.site import Site
@@ -161,7 +159,3 @@ _MOVED = {
     "state": "what is deployed",
     "evidence": "the evidence",
 }
-
-
-def changed_steps(plan: Plan) -> list[str]:
-    return [step_id(one.step) for one in plan.steps if one.action is Action.RUN]

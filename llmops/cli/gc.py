@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from itertools import islice
+from pathlib import Path
 
 import click
 
 from compiler.plan import ArtifactStep
 from llmops.apply.discarding import discard
+from llmops.apply.journal import Journal
 from llmops.apply.lock import exclusive
 from llmops.apply.site import Site, open_site
 from llmops.cli.console import say
 from llmops.cli.findings import findings_exit, print_findings
 from llmops.cli.options import workspace
 from llmops_spec.store import load_manifest
+
+_KEY = re.compile("[0-9a-f]{64}")
 
 
 @click.command()
@@ -51,7 +56,7 @@ def command(ctx: click.Context, environment: str, delete: bool, keep_plans: int)
             if one.lowered is not None
             for step in one.lowered.steps
             if isinstance(step, ArtifactStep)
-        } | _keys_of_plans(site, keep_plans)
+        } | _keys_of_plans(site.folder.parent, keep_plans)
         total = 0
         for key in sorted(_stored_keys(site) - needed):
             total += _describe(site, key)
@@ -63,13 +68,29 @@ def command(ctx: click.Context, environment: str, delete: bool, keep_plans: int)
         )
 
 
-def _keys_of_plans(site: Site, count: int) -> set[str]:
-    latest = islice(site.journal.plans(), count)
-    return {one.step.key for plan in latest for one in plan.steps if isinstance(one.step, ArtifactStep)}
+def _keys_of_plans(folder: Path, count: int) -> set[str]:
+    """Keys of the latest plans that were carried out to their end, in every environment of this project."""
+    found: set[str] = set()
+    for path in sorted(folder.glob("*/journal.db")):
+        journal = Journal(path)
+        try:
+            finished = {entry.plan for entry in journal.entries() if entry.event == "done" and _ends(entry.step)}
+            latest = islice((plan for plan in journal.plans() if plan.digest() in finished), count)
+            found |= {one.step.key for plan in latest for one in plan.steps if isinstance(one.step, ArtifactStep)}
+        finally:
+            journal.close()
+    return found
+
+
+def _ends(step: str) -> bool:
+    """The last step of a plan; one that rolled something out is worth the same."""
+    return step.startswith(("record/", "roll-out/"))
 
 
 def _stored_keys(site: Site) -> set[str]:
-    return {name.split("/", 1)[0] for name in site.store.names()}
+    """Keys of finished results. What else lies in the folder, and what is being written now, is not ours to touch."""
+    parts = (name.split("/") for name in site.store.names())
+    return {key for key, *rest in parts if rest == ["manifest.json"] and _KEY.fullmatch(key)}
 
 
 def _describe(site: Site, key: str) -> int:

@@ -9,10 +9,10 @@ from pydantic import Field
 from llmops_spec.base import SpecModel
 from llmops_spec.engine import TransformersEngine
 from llmops_spec.guardrail import GuardrailSpec
+from llmops_spec.limits import RequestLimits
 from llmops_spec.payloads.base import Payload
 from llmops_spec.payloads.training import StoredModel
 from llmops_spec.prompt import PromptSpec
-from llmops_spec.service import RequestLimits
 
 
 class EnginePayload(Payload):
