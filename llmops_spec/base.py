@@ -66,7 +66,7 @@ class Metadata(SpecModel):
     annotations: dict[str, str] = Field(default_factory=dict)
     """Carried like labels, for values that are not identifiers."""
     description: str = ""
-    """One or two sentences for people; shown in the report."""
+    """One or two sentences for people who read the spec; no target makes anything of it."""
 
 
 class Resource(BaseModel):

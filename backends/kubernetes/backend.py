@@ -22,12 +22,24 @@ def _unsupported(reason: str) -> FieldAbility:
     return FieldAbility(ability=Ability.UNSUPPORTED, reason=reason)
 
 
+def _trivial(reason: str) -> FieldAbility:
+    return FieldAbility(ability=Ability.SATISFIED_TRIVIALLY, reason=reason)
+
+
+_WITHOUT_OBJECTS: Final = ("Gate", "Guardrail", "Model", "Project", "Prompt")
+"""Kinds for which nothing of its own is rendered; what they say reaches the payloads of others."""
+
 ABILITIES: Final[Mapping[str, FieldAbility]] = MappingProxyType(
     {
         "Environment.spec.store.file": _unsupported(
             "a pod cannot reach a folder of this machine; give `store: {pvc: {claim: …}}`"
         ),
         "Environment.spec.target.local": _unsupported("the environment is a cluster"),
+        **{
+            f"{kind}.metadata.{part}": _trivial(f"no object in a cluster stands for a {kind.lower()}")
+            for kind in _WITHOUT_OBJECTS
+            for part in ("labels", "annotations")
+        },
     }
 )
 """What is not named here is honoured: it reaches a payload, an object or a check."""

@@ -12,11 +12,12 @@ from compiler.graph import ResourceGraph
 from compiler.plan import ActingStep, Provision, Record, RollOut, Verify, step_id
 from compiler.ports import Ability, Check, FieldAbility, Lowered, Made, ServedPair
 from llmops_spec.digests import digest
+from llmops_spec.kinds import KINDS
 from llmops_spec.service import Service
 
 _ONE_PROCESS: Final = "one engine process serves all requests on a desk"
 _WHOLE_MACHINE: Final = "processes share the whole machine"
-_NO_OBJECTS: Final = "a desk has no objects to carry it; plan and report show it"
+_NO_OBJECTS: Final = "a desk has no objects that could carry them"
 
 
 def _trivial(reason: str) -> FieldAbility:
@@ -30,10 +31,10 @@ def _unsupported(reason: str) -> FieldAbility:
 ABILITIES: Final[Mapping[str, FieldAbility]] = {
     "Service.spec.replicas": _trivial(_ONE_PROCESS),
     "Service.spec.resources": _trivial(_WHOLE_MACHINE),
-    "Service.metadata.labels": _trivial(_NO_OBJECTS),
-    "Service.metadata.annotations": _trivial(_NO_OBJECTS),
+    **{f"{kind}.metadata.{part}": _trivial(_NO_OBJECTS) for kind in KINDS for part in ("labels", "annotations")},
     "Environment.spec.images": _unsupported("processes run from the installed package, not from images"),
     "Environment.spec.store.pvc": _unsupported("a volume claim exists in a cluster only; use `store: {file: …}`"),
+    "Environment.spec.target.kubernetes": _unsupported("the environment is this machine"),
 }
 
 
