@@ -10,6 +10,8 @@ import inspect
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Literal, Union, get_args, get_origin
 
 import click
 from pydantic import BaseModel
@@ -89,10 +91,25 @@ def _default(value: object) -> str:
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
-def _type(annotation: object) -> str:
-    text = re.sub(r"Annotated\[(\w+),[^\]]*\]", r"\1", inspect.formatannotation(annotation))
-    text = re.sub(r"(llmops_spec\.\w+|typing|pydantic\.\w+)\.", "", text).replace(" | None", "").replace("|", "\\|")
-    return text.replace("NoneType", "none")
+def _type(annotation: object) -> str:  # noqa: PLR0911  # a case a line
+    """A field's type in the words of YAML."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _type(arguments[0])
+    if origin is Literal:
+        return " \\| ".join(f"`{one}`" for one in arguments)
+    if origin in (Union, UnionType):
+        return " \\| ".join(_type(one) for one in arguments if one is not NoneType)
+    if origin is list:
+        return f"list of {_type(arguments[0])}"
+    if origin is dict:
+        return f"mapping of {_type(arguments[1])}"
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation.__name__
+    return _WORDS.get(annotation, "any value")
+
+
+_WORDS: dict[object, str] = {str: "text", int: "whole number", float: "number", bool: "true or false"}
 
 
 def _findings() -> str:

@@ -22,7 +22,7 @@ _HEADING: Final = ("Written by `llmops compile --ci`; `llmops validate` reports 
 def emit(graphs: Sequence[ResourceGraph], *, version: str) -> Mapping[str, bytes]:
     """Files by path below the repository's root.
 
-    `graphs` are those of every environment, and `version` is the exact version of llmops that the pipeline installs.
+    `graphs` are those of every environment, and `version` is that of the llmops that renders them.
     """
     if not graphs:
         return {}

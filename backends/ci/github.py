@@ -23,6 +23,9 @@ EXTRAS: Final = "train,eval,guard,serve,track"
 TRUST_SECRET: Final = "LLMOPS_TRUST"  # noqa: S105  # its name
 _MINUTES: Final = {"validate": 10, "plan": 15, "compile": 15, "gates": 360, "verdict": 5, "apply": 360}
 
+REQUIREMENTS: Final = ".github/llmops-requirements.txt"
+"""Where the repository says which llmops to install, and from where."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
@@ -36,7 +39,7 @@ class Place:
 @dataclass(frozen=True, kw_only=True)
 class PipelineFacts:
     version: str
-    """Exact version of llmops that the pipeline installs."""
+    """Exact version of llmops that rendered the pipeline; it refuses to run with another."""
     branch: str
     """The protected branch."""
     places: tuple[Place, ...]
@@ -77,7 +80,7 @@ def workflow(facts: PipelineFacts) -> Part:
             "cancel-in-progress": "${{ github.event_name == 'pull_request' }}",
         },
         "defaults": {"run": {"shell": "bash"}},
-        "env": {"LLMOPS_VERSION": facts.version, "PROJECT": "."},
+        "env": {"LLMOPS_VERSION": facts.version, "PROJECT": ".", "REQUIREMENTS": REQUIREMENTS},
         "jobs": jobs,
     }
 

@@ -14,14 +14,17 @@ echo "::stop-commands::$word"
 """
 
 INSTALL: Final = """\
-python -m pip install --quiet "llmops==$LLMOPS_VERSION"
+python -m pip install --quiet --requirement "$REQUIREMENTS"
+llmops --version | grep -F "version $LLMOPS_VERSION"
 pins="$(python -I -c 'from importlib.resources import files; print(files("llmops") / "constraints.txt")')"
-python -m pip install --quiet --constraint "$pins" "llmops[$EXTRAS]==$LLMOPS_VERSION"
+python -m pip install --quiet --constraint "$pins" "llmops[$EXTRAS]"
 """
-"""The constraints come with the package: the first line brings them, the second holds every library to them."""
+"""Where the package comes from is the repository's to say: a public index may hold a stranger's of the same name.
+The constraints come with the package: the first line brings them, the last holds the libraries of extras to them."""
 
 INSTALL_CORE: Final = """\
-python -m pip install --quiet "llmops==$LLMOPS_VERSION"
+python -m pip install --quiet --requirement "$REQUIREMENTS"
+llmops --version | grep -F "version $LLMOPS_VERSION"
 """
 
 VALIDATE: Final = f"""\

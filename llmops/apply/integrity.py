@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from compiler.plan import ArtifactStep, Step, step_id
 from llmops.apply.receipts import has_receipt
@@ -24,6 +24,7 @@ def verify_stored(site: Site, steps: Sequence[Step], trust: Trust) -> dict[str, 
         OperationFailed: with exit code 7, for the first that is not.
     """
     journaled, begun = site.journal.results(), site.journal.begun()
+    _refuse_another_store(site, journaled)
     verified: dict[str, str] = {}
     for step in steps:
         if isinstance(step, ArtifactStep):
@@ -33,6 +34,16 @@ def verify_stored(site: Site, steps: Sequence[Step], trust: Trust) -> dict[str, 
                     refuse_stranger(site.store, step, manifest, trust)
                 verified[step.key] = manifest.digest()
     return verified
+
+
+def _refuse_another_store(site: Site, journaled: Mapping[str, str]) -> None:
+    """Say so where not one of the results that were made here is in the store: it is another store then."""
+    if journaled and all(load_manifest(site.store, key) is None for key in journaled):
+        raise OperationFailed(
+            f"the store at {site.store_url} has none of the {len(journaled)} results that were made here",
+            help="was `store.file.path` changed? name the old folder again, or move it to the new place",
+            exit_code=Exit.TAMPERED,
+        )
 
 
 def refuse_stranger(store: Store, step: ArtifactStep, manifest: Manifest, trust: Trust) -> None:

@@ -11,6 +11,8 @@ from llmops.cli.console import is_terminal, tell
 from llmops_spec.payloads.results import Progress
 
 _SECONDS_BETWEEN_LINES = 5.0
+_SECONDS_BEFORE_A_RATE = 3.0
+"""The first items wait for libraries; a rate over them would promise hours."""
 
 
 class Display(Protocol):
@@ -60,7 +62,7 @@ class PlainDisplay:
 def describe(progress: Progress, elapsed: float) -> str:
     """`pretraining 120/250 steps, 14.2/s, 9 s left, loss 2.31`."""
     text = f"{progress.phase} {progress.done}/{progress.total} {progress.unit}"
-    if progress.done and elapsed >= 1:
+    if progress.done and elapsed >= _SECONDS_BEFORE_A_RATE:
         rate = progress.done / elapsed
         text += f", {rate:.1f}/s, {(progress.total - progress.done) / rate:.0f} s left"
     return f"{text}, {progress.note}" if progress.note else text

@@ -85,8 +85,7 @@ class PairHost:
             OperationFailed: the new pair did not become healthy, or the port is taken; the old one still serves.
         """
         gateway = step.gateway
-        if old is None or old.port != port or not old.gateway.is_alive():
-            _refuse_taken(port, gateway.service)
+        refuse_taken(port, gateway.service, old)
         name = f"{gateway.service}-{step.revision[:8]}"
         taking = {**variables, process.PUBLIC_LISTEN: f"{_LOOPBACK}:{port}"}
         with self._pair(step.engine, gateway, name, taking) as pair:
@@ -146,8 +145,14 @@ class PairHost:
         )
 
 
-def _refuse_taken(port: int, service: str) -> None:
-    """Gateways share a port while they hand over, so one that is not our predecessor must be noticed before."""
+def refuse_taken(port: int, service: str, old: LivePair | None) -> None:
+    """Gateways share a port while they hand over, so one that is not our predecessor must be noticed before.
+
+    Raises:
+        OperationFailed: somebody else has the port.
+    """
+    if old is not None and old.port == port and old.gateway.is_alive():
+        return
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from compiler.plan import Evaluate, RollOut, step_id
+from compiler.plan import Evaluate, Plan, RollOut, step_id
 from llmops.apply.processes import ProcessHost
-from llmops.apply.servers import LivePair, PairHost, ask
+from llmops.apply.servers import LivePair, PairHost, ask, refuse_taken
 from llmops.apply.site import Site
 from llmops_spec.payloads import process
 from llmops_spec.payloads.base import Payload
@@ -28,6 +28,16 @@ class LocalWorkers:
         """End what a killed run has left; what serves is kept."""
         keep = frozenset(pid for pair in live.values() for pid in (pair.engine_pid, pair.gateway_pid))
         return self.processes.end_leftovers(keep)
+
+    def refuse_taken_ports(self, plan: Plan, live: Mapping[str, LivePair]) -> None:
+        """Notice a taken port before hours of training, and not after.
+
+        Raises:
+            OperationFailed: a service that is to be rolled out cannot have its port.
+        """
+        for one in plan.changes:
+            if isinstance(one.step, RollOut) and one.step.port is not None:
+                refuse_taken(one.step.port, one.step.name, live.get(one.step.name))
 
     def run_task(
         self, payload: Payload, name: str, variables: Mapping[str, str], on_progress: Callable[[Progress], None]

@@ -79,15 +79,23 @@ def _apply(compilation: Compilation, site: Site, reviewed: Plan | None) -> Exit:
     workers = LocalWorkers.of(site)
     for role in workers.end_leftovers(site.live_pairs()):
         tell(f"ended what a run that was cut off has left: {role}")
-    judge = open_judge(site, tell)
-    verified = verify_stored(site, [one.step for one in plan.steps], judge.trust)
-    with open_display() as display:
-        executor = Executor(site=site, workers=workers, judge=judge, display=display, verified=verified)
-        outcome = executor.run(plan)
+    outcome = _run(site, workers, plan)
     report = write_report(site, plan, outcome)
     say()
     say(outcome_text(site, outcome, report))
     return finish(outcome)
+
+
+def _run(site: Site, workers: LocalWorkers, plan: Plan) -> RunOutcome:
+    """Verify what is there, then carry the plan out. A refusal is an outcome too, so that the report says so."""
+    judge = open_judge(site, tell)
+    try:
+        verified = verify_stored(site, [one.step for one in plan.steps], judge.trust)
+        workers.refuse_taken_ports(plan, site.live_pairs())
+    except OperationFailed as error:
+        return RunOutcome(failure=error)
+    with open_display() as display:
+        return Executor(site=site, workers=workers, judge=judge, display=display, verified=verified).run(plan)
 
 
 def finish(outcome: RunOutcome) -> Exit:

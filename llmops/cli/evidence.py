@@ -17,7 +17,7 @@ from llmops.apply.lock import exclusive
 from llmops.apply.site import Site, open_site
 from llmops.cli.console import say, style
 from llmops.cli.findings import findings_exit, print_findings
-from llmops.cli.options import environment_option, workspace
+from llmops.cli.options import local_environment_option, workspace
 from llmops.errors import Exit, OperationFailed, worst
 from llmops_spec.store import load_manifest
 from policies.evidence.envelope import opened
@@ -29,7 +29,7 @@ def command() -> None:
 
 
 @command.command()
-@environment_option
+@local_environment_option
 @click.pass_context
 def verify(ctx: click.Context, environment: str) -> None:
     """Hold the store to the journal, recompute every verdict and verify its signatures. Changes nothing.
@@ -58,7 +58,7 @@ def verify(ctx: click.Context, environment: str) -> None:
 
 @command.command()
 @click.argument("gate")
-@environment_option
+@local_environment_option
 @click.pass_context
 def show(ctx: click.Context, gate: str, environment: str) -> None:
     """Print the signed statements of a gate's decision.
@@ -84,7 +84,7 @@ def show(ctx: click.Context, gate: str, environment: str) -> None:
 
 @command.command("discard")
 @click.argument("step")
-@environment_option
+@local_environment_option
 @click.pass_context
 def discard_step(ctx: click.Context, step: str, environment: str) -> None:
     """Give a stored result up, and what was made from it, so that the next run makes them again.

@@ -6,6 +6,7 @@ import re
 import sys
 from itertools import islice
 from pathlib import Path
+from urllib.parse import unquote
 
 import click
 
@@ -17,6 +18,7 @@ from llmops.apply.site import Site, open_site
 from llmops.cli.console import say
 from llmops.cli.findings import findings_exit, print_findings
 from llmops.cli.options import workspace
+from llmops.errors import OperationFailed
 from llmops_spec.store import load_manifest
 
 _KEY = re.compile("[0-9a-f]{64}")
@@ -28,8 +30,9 @@ _KEY = re.compile("[0-9a-f]{64}")
 @click.option(
     "--keep-plans", default=5, show_default=True, type=click.IntRange(1), help="Results of so many latest plans stay."
 )
+@click.option("--shared", is_flag=True, help="Remove them from a store outside of this project too.")
 @click.pass_context
-def command(ctx: click.Context, environment: str, delete: bool, keep_plans: int) -> None:  # click's
+def command(ctx: click.Context, environment: str, delete: bool, keep_plans: int, shared: bool) -> None:  # click's
     """List, and with --delete remove, results that neither the spec nor the latest applied plans name.
 
     What is deployed, what was signed for it, and the way back to earlier plans stay.
@@ -50,6 +53,11 @@ def command(ctx: click.Context, environment: str, delete: bool, keep_plans: int)
         open_site(project, compilation.environments[environment]) as site,
         exclusive(site.folder / "lock"),
     ):
+        if delete and not shared and not is_inside(site.store_url, project.root):
+            raise OperationFailed(
+                "the store lies outside of this project, so others may need what it holds",
+                help="add `--shared` if you know that nobody does",
+            )
         needed = {
             step.key
             for one in compilation.environments.values()
@@ -66,6 +74,11 @@ def command(ctx: click.Context, environment: str, delete: bool, keep_plans: int)
             f"{'removed' if delete else 'could remove'} {total / 1e6:.1f} MB"
             + ("" if delete else "; add --delete to do it")
         )
+
+
+def is_inside(store_url: str, root: Path) -> bool:
+    """Whether a file store lies below the project, where nobody else has business."""
+    return Path(unquote(store_url.removeprefix("file:"))).is_relative_to(root)
 
 
 def _keys_of_plans(folder: Path, count: int) -> set[str]:

@@ -33,6 +33,9 @@ class _Duration(click.ParamType):
 environment_option: Decorator = click.option(
     "--env", "environment", required=True, metavar="ENV", help="Name of the environment."
 )
+local_environment_option: Decorator = click.option(
+    "--env", "environment", default="local", show_default=True, metavar="ENV", help="Name of the environment."
+)
 some_environment_option: Decorator = click.option("--env", "environment", metavar="ENV", help="Only this environment.")
 lock_timeout_option: Decorator = click.option(
     "--lock-timeout",

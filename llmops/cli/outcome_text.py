@@ -19,7 +19,9 @@ def outcome_text(site: Site, outcome: RunOutcome, report: Path | None) -> str:
     parts = [_steps(outcome)]
     if outcome.verdicts:
         parts.append(verdicts_text(outcome.verdicts))
-    ends = [f"service `{name}`: {pair.url}" for name, pair in site.live_pairs().items() if pair.is_healthy()]
+    as_before = " (as before this run)" if outcome.failure is not None else ""
+    pairs = [(name, pair) for name, pair in site.live_pairs().items() if pair.is_healthy()]
+    ends = [f"service `{name}`: {pair.url}, model {pair.model_name}{as_before}" for name, pair in pairs]
     if report is not None:
         ends.append(f"report: {report}")
     if ends:
@@ -64,7 +66,7 @@ def _criterion_row(one: CriterionVerdict) -> list[str]:
 
 
 def _remark(gate: str, one: CriterionVerdict) -> str:
-    advice = f" {one.advice}" if one.advice else ""
+    advice = f"; {one.advice}" if one.advice else ""
     return f"{gate}: {one.criterion}: {one.reason}{advice}"
 
 

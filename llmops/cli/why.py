@@ -11,12 +11,14 @@ from compiler.diagnostics.suggestions import did_you_mean
 from compiler.graph import ResourceGraph, ResourceNode
 from compiler.plan import Plan, Step, identity, step_id
 from compiler.source import LocatedMapping, LocatedSequence, child
+from compiler.spec_fields import fields_at
 from llmops.apply.planning import make_plan
 from llmops.apply.site import open_site
 from llmops.cli.console import say
 from llmops.cli.findings import findings_exit, print_findings
 from llmops.cli.options import workspace
 from llmops.errors import Exit, OperationFailed
+from llmops_spec.kinds import KINDS
 
 
 @click.command()
@@ -67,13 +69,26 @@ def _why_value(node: ResourceNode, field: str) -> str:
         return f"{node.id} is defined at {node.span()}"
     path = tuple(int(part) if part.isdigit() else part for part in field.split("."))
     here: object = node.document
-    for part in path:
+    for depth, part in enumerate(path):
         found = child(here, part)
         if found is None:
+            _refuse_unknown_field(node, path[: depth + 1])
             return f"{node.id}.{field} is not written; it has its default (`llmops schema` says which)"
         here = found[0]
     shown = "…" if isinstance(here, LocatedMapping | LocatedSequence) else f"`{here}`"
     return f"{node.id}.{field} is {shown}, set at {node.span(*path)}"
+
+
+def _refuse_unknown_field(node: ResourceNode, path: tuple[str | int, ...]) -> None:
+    """Raises: OperationFailed: the kind has no such field."""
+    known = [*fields_at(KINDS[node.kind], path[:-1])]
+    if known and path[-1] not in known and not isinstance(path[-1], int):
+        help_ = (
+            did_you_mean(str(path[-1]), known)
+            if len(path) > 1
+            else "fields of a resource begin with `spec.` or `metadata.`"
+        )
+        raise OperationFailed(f"`{node.kind}` has no field `{'.'.join(map(str, path))}`", help=help_)
 
 
 def _earlier_step(plans: Iterator[Plan], wanted: Step) -> Step | None:

@@ -14,6 +14,7 @@ from llmops.starting.kept import Kept
 from llmops.starting.recipe import SEQUENCE_LENGTH, Recipe
 from llmops_spec.base import Metadata, Resource
 from llmops_spec.dataset import Column, Dataset, DatasetSpec, Redact, Split, Transform
+from llmops_spec.digests import digest_bytes
 from llmops_spec.environment import Environment, EnvironmentSpec, LocalTarget, Mlflow, Target, Tracking
 from llmops_spec.evaluation import Evaluation, EvaluationSpec, MetricUse, Subject
 from llmops_spec.gate import Gate, GateSpec
@@ -326,11 +327,16 @@ def _service(plans: Plans) -> Service:
     )
 
 
+def _port(name: str) -> int:
+    """A port of the project's own, by its name, so that two projects on one machine seldom want the same."""
+    return 8100 + int(digest_bytes(name.encode())[:6], 16) % 800
+
+
 def _environment(plans: Plans) -> Environment:
     return Environment(
         metadata=Metadata(name="local", owner=plans.identity.owner),
         spec=EnvironmentSpec(
-            target=Target(local=LocalTarget()),
+            target=Target(local=LocalTarget(gateway_port=_port(plans.identity.name))),
             tracking=Tracking(mlflow=Mlflow(experiment=plans.identity.name)),
         ),
     )

@@ -55,13 +55,13 @@ def count_findings(
     if not rows:
         yield Finding(split=name, line=0, message="has no rows")
     elif len(rows) < declared.declared_rows:
-        message = f"has {len(rows)} rows; {declared.declared_rows} are declared"
+        message = f"has {len(rows)} rows; at least {declared.declared_rows} are declared"
         yield Finding(split=name, line=0, message=message)
     if declared.declared_clusters is None or cluster_column is None or not rows:
         return
     clusters = len({row.values.get(cluster_column) for row in rows})
     if clusters < declared.declared_clusters:
-        message = f"has {clusters} clusters; {declared.declared_clusters} are declared"
+        message = f"has {clusters} clusters; at least {declared.declared_clusters} are declared"
         yield Finding(split=name, line=0, message=message)
 
 

@@ -17,9 +17,9 @@ from policies.gates.items import ItemOutcomes, listed_outcome, outcomes_of, pair
 from policies.gates.quantiles import BoundedEstimate, quantile_below
 from policies.gates.questions import Question, question_of
 from policies.gates.records import Record
-from policies.gates.results import Counts, CriterionVerdict, GateVerdict
+from policies.gates.results import Counts, CriterionVerdict, GateVerdict, VerdictWord
 from policies.gates.rules import Better, CriterionRule, GateRules, Limits, NeverFail, NonInferior, Threshold
-from policies.gates.wording import advise, method_words, reason_for
+from policies.gates.wording import advise, advise_after_fail, method_words, reason_for
 
 
 def decide(
@@ -105,7 +105,7 @@ class _Judge:
             bar=question.own_bar,
             direction=question.direction,
             p_value_worse=self._p_value_worse(question),
-            advice=advise(question, bounds, method) if verdict == "inconclusive" else "",
+            advice=_advice(verdict, question, bounds, method),
         )
         own = _in_own_units(bar, question, scores, bounds, method, alpha)
         shown = replace(shown, estimate=own.estimate, low=own.low, high=own.high)
@@ -142,6 +142,12 @@ class _Judge:
         # The method must not change with the level, so it is one that holds at Holm's smallest.
         method = choose_method(question.sample, self.rules.alpha / statistical_count(self.rules))
         return p_value_above(question.sample.mirrored(), -question.bar, method, tuned_for=self.rules.alpha)
+
+
+def _advice(verdict: VerdictWord, question: Question, bounds: Interval, method: Method) -> str:
+    if verdict == "inconclusive":
+        return advise(question, bounds, method)
+    return advise_after_fail(question) if verdict == "fail" else ""
 
 
 def _in_own_units(

@@ -39,7 +39,7 @@ def reason_for(shown: CriterionVerdict, method: Method, question: Question, alph
         return f"the {guard[0]} bound {_number(guard[1])} is on the good side of {bar}"
     if shown.verdict == "fail":
         return f"even the {other[0]} bound {_number(other[1])} is on the bad side of {bar}"
-    return f"{bar} lies within the bounds, {_number(shown.low)} and {_number(shown.high)}"
+    return f"{bar} lies between the bounds {_number(shown.low)} and {_number(shown.high)}"
 
 
 def advise(question: Question, bounds: Interval, method: Method) -> str:
@@ -54,6 +54,12 @@ def advise(question: Question, bounds: Interval, method: Method) -> str:
     needed = question.sample.units * ((question.sample.mean - bounds.low) / gap) ** 2
     wanted = f"about {_rounded_up(needed)} {_units(question)}"
     return f"if the estimate holds, {wanted} would show it; there are {question.sample.units}"
+
+
+def advise_after_fail(question: Question) -> str:
+    """Return what would help where a criterion is shown to fail: not more data to measure on."""
+    gap = question.bar - question.sample.mean
+    return f"the estimate is {gap:.3g} short of the bar: change model, data or prompt; more items would not help"
 
 
 def _units(question: Question) -> str:

@@ -102,7 +102,11 @@ def test_environments_are_applied_in_the_order_of_their_tiers(new_spec):
 def test_the_pipeline_is_stable_and_installs_one_version(text, new_spec, document):
     assert rendered(new_spec()) == text
     assert document["env"]["LLMOPS_VERSION"] == "0.1.0"
-    assert all("==$LLMOPS_VERSION" in run for run in (scripts.INSTALL, scripts.INSTALL_CORE))
+    assert document["env"]["REQUIREMENTS"] == ".github/llmops-requirements.txt"
+    for run in (scripts.INSTALL, scripts.INSTALL_CORE):
+        assert '--requirement "$REQUIREMENTS"' in run
+        assert '"version $LLMOPS_VERSION"' in run
+        assert '"llmops==' not in run  # a public index may hold a stranger's package of that name
     assert emit([], version="0.1.0") == {}
 
 
