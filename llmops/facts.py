@@ -33,6 +33,8 @@ _MODULES: Final[Mapping[str, tuple[str, ...]]] = {
         "llmops_runtime/engines",
         "llmops_runtime/gateway",
         "llmops_runtime/serving",
+        "llmops_runtime/weights.py",
+        "llmops_spec/catalogue/weights.py",
         "llmops_runtime/rails/chain.py",
         "llmops_runtime/rails/builtin.py",
         "llmops_runtime/rails/validator.py",

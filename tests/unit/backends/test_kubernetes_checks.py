@@ -26,7 +26,7 @@ def test_a_volume_is_required(spec):
     assert names(spec.remove("Environment", "staging", "spec.store").compile()) == ["missing-volume"]
 
 
-@pytest.mark.parametrize("mlflow", [{}, {"uri": "sqlite:///mlflow.db"}, {"uri": "http://[::1"}, {"uri": "mlflow"}])
+@pytest.mark.parametrize("mlflow", [{}, {"uri": "sqlite:///mlflow.db"}, {"uri": "http://[::1"}])
 def test_a_tracking_server_must_be_reachable(spec, mlflow):
     assert names(spec.set("Environment", "staging", "spec.tracking", {"mlflow": mlflow}).compile()) == [
         "unreachable-tracking"

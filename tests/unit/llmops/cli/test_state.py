@@ -192,12 +192,21 @@ def test_a_stored_manifest_that_cannot_be_read_is_tampering(rows: Command, conte
 
 def test_a_result_that_is_gone_is_tampering_until_it_is_given_up(rows: Command) -> None:
     rows("apply", "--env", "local")
-    for manifest in (rows.root / ".llmops" / "store").glob("*/manifest.json"):
-        manifest.unlink()
+    plan = json.loads(rows("plan", "--env", "local", "--format", "json").out)
+    key = next(one["step"]["key"] for one in plan["plan"]["steps"] if one["step"]["kind"] == "fetch")
+    (rows.root / ".llmops" / "store" / key / "manifest.json").unlink()
     rows("apply", "--env", "local", code=Exit.TAMPERED).says("llmops evidence discard fetch/rows@train")
     rows("evidence", "discard", "fetch/rows@train", "--env", "local")
     rows("apply", "--env", "local")
     assert "nothing to do" in rows("plan", "--env", "local").out
+
+
+def test_a_store_that_is_another_one_is_said_as_that(rows: Command) -> None:
+    rows("apply", "--env", "local")
+    rows.edit("environment.yaml", ".llmops/store", ".llmops/elsewhere")
+    rows("apply", "--env", "local", code=Exit.TAMPERED).says("has none of the 2 results", "store.file.path")
+    rows.edit("environment.yaml", ".llmops/elsewhere", ".llmops/store")
+    assert "nothing to do" in rows("apply", "--env", "local").out
 
 
 # --- saved plans
