@@ -41,6 +41,10 @@ docs: $(STAMP)  ## docs/reference, from the code
 bench: $(STAMP)
 	$(PY) -m benchmarks
 
+# The system's certificates, as pip uses them: a company's own authority is among those.
+export UV_SYSTEM_CERTS := 1
+export UV_NATIVE_TLS := 1
+
 # uv resolves and installs the pinned set in a tenth of pip's time; it comes from the same registry.
 $(STAMP): pyproject.toml llmops/constraints.txt
 	test -x $(PY) || python3 -m venv $(VENV)
