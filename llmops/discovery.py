@@ -51,6 +51,13 @@ def programs(compiled: CompiledEnvironment) -> Mapping[str, bytes]:
     return emit(compiled.graph, compiled.lowered.standing, pinned_versions())
 
 
+def pipeline_paths() -> tuple[str, ...]:
+    """Where pipelines lie in a repository."""
+    from backends.ci.paths import GITHUB
+
+    return (GITHUB,)
+
+
 def pipelines(compilation: Compilation) -> Mapping[str, bytes]:
     """The CI pipelines of the repository, by path below its root."""
     from backends.ci.backend import emit

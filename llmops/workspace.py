@@ -12,7 +12,7 @@ from compiler.ports import Reader
 from compiler.project import PROJECT_FILE
 from compiler.source import Span
 from llmops.comparison import Changes, compare
-from llmops.discovery import backends, checks, pipelines, policies
+from llmops.discovery import backends, checks, pipeline_paths, pipelines, policies
 from llmops.errors import OperationFailed
 from llmops.facts import package_facts
 from llmops.io.files import ProjectFiles
@@ -39,6 +39,8 @@ class Workspace:
     def stale_pipelines(self, compilation: Compilation) -> list[Diagnostic]:
         """A finding for each committed pipeline that differs from what a sound spec of all environments renders."""
         found: list[Diagnostic] = []
+        if not any(self.files.fact(path) is not None for path in pipeline_paths()):
+            return found
         for path, rendered in pipelines(compilation).items():
             if self.files.fact(path) is not None and self.files.read(path) != rendered:
                 said = f"`{path}` is not what the spec renders"

@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from backends.ci.github import PipelineFacts, Place, workflow
+from backends.ci.paths import GITHUB
 from compiler.graph import ResourceGraph
 from compiler.yaml_writer import write_yaml
 from llmops_spec.gate import Gate
 
-GITHUB: Final = ".github/workflows/llmops.yaml"
 _TIERS: Final = {"development": 0, "staging": 1, "production": 2}
 _HEADING: Final = ("Written by `llmops compile --ci`; `llmops validate` reports a committed copy that differs.",)
 

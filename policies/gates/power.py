@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 from llmops_spec.catalogue.metrics import MetricFacts
 from policies.gates.bounds import LEAST_UNITS_FOR_T, bets_and_weights, proportion_lower
@@ -151,6 +152,7 @@ def _extreme_bound(low: float | None, high: float | None, units: int, alpha: flo
     return low + (high - low) * share
 
 
+@lru_cache(maxsize=256)
 def _perfect_bets(units: int, alpha: float) -> float:
     """Return the betting bound of so many units of equal size that all score 1."""
     bets = bets_and_weights(alpha, float(units))
