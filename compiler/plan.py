@@ -217,5 +217,6 @@ class Plan(SpecModel):
 
     def digest(self) -> str:
         """Of everything but what the store and the live state made of it: progress does not move it."""
-        steps = [one.step.model_dump(by_alias=True, mode="json") for one in self.steps]
+        ordered = sorted(self.steps, key=lambda one: step_id(one.step))
+        steps = [one.step.model_dump(by_alias=True, mode="json") for one in ordered]
         return digest({"environment": self.environment, "steps": steps, "basis": self.basis.model_dump(mode="json")})

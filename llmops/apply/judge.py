@@ -14,6 +14,7 @@ from pathlib import Path
 from compiler.plan import ArtifactStep, Decide, DecidePayload, step_id
 from llmops import __version__
 from llmops.apply.integrity import refuse_stranger, tampered
+from llmops.apply.planning import VERDICT_FILE
 from llmops.apply.receipts import write_receipt
 from llmops.apply.site import Site
 from llmops.apply.trust import ensure_keys, load_trust, signing_key
@@ -33,7 +34,6 @@ from policies.gates.verdicts import decide
 
 TEST_RESULT_FILE = "test-result.dsse.json"
 SUMMARY_FILE = "summary.dsse.json"
-VERDICT_FILE = "verdict.json"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,20 +11,26 @@ from pydantic import ValidationError
 from compiler.pipeline import Compilation, CompiledEnvironment, plan_steps
 from compiler.plan import (
     PLAN_FORMAT,
+    Action,
     ArtifactStep,
     Basis,
     Decide,
     Observed,
     Plan,
+    PlannedStep,
     PolicyFinding,
     RollOut,
     Step,
+    step_id,
 )
 from llmops.apply.integrity import tampered
 from llmops.apply.site import Site
 from llmops.errors import Exit, OperationFailed
 from llmops_spec.digests import canonical, digest
-from llmops_spec.store import StoreCorrupt, load_manifest
+from llmops_spec.store import StoreCorrupt, load_manifest, make_ref, read_output
+
+VERDICT_FILE = "verdict.json"
+"""Output of a decision."""
 
 
 def make_plan(site: Site, compilation: Compilation, *, under: str = "") -> Plan:
@@ -39,12 +46,24 @@ def make_plan(site: Site, compilation: Compilation, *, under: str = "") -> Plan:
         project=compiled.graph.project.metadata.name,
         environment=site.environment,
         target=compiled.backend.target,
-        steps=plan_steps(compiled, observed),
+        steps=[_with_verdict(site, one) for one in plan_steps(compiled, observed)],
         removals=_removals(site, steps),
         policies=_policy_findings(compilation, compiled),
         notes=list(compiled.lowered.notes),
         basis=_basis(site, compilation, steps, under),
     )
+
+
+def _with_verdict(site: Site, planned: PlannedStep) -> PlannedStep:
+    """A stored decision says what it was: one that blocks stops the next `apply`, though there is nothing to run."""
+    if planned.action is not Action.CACHED or not isinstance(planned.step, Decide):
+        return planned
+    try:
+        verdict = json.loads(read_output(site.store, make_ref(planned.step.key, VERDICT_FILE)))
+        said = f"decided: {verdict['verdict']}" + (", which stops a release" if verdict["blocks"] else "")
+    except (FileNotFoundError, StoreCorrupt, ValueError, KeyError):
+        return planned  # `apply` says what is wrong with it
+    return planned.model_copy(update={"reason": said})
 
 
 def observe(site: Site, steps: Sequence[Step]) -> Observed:
@@ -86,7 +105,7 @@ def _policy_findings(compilation: Compilation, compiled: CompiledEnvironment) ->
 
 
 def _basis(site: Site, compilation: Compilation, steps: Sequence[Step], under: str) -> Basis:
-    facts = [step.model_dump(by_alias=True, mode="json") for step in steps]
+    facts = [step.model_dump(by_alias=True, mode="json") for step in sorted(steps, key=step_id)]
     decisions = {step.key: site.journal.results().get(step.key, "") for step in steps if isinstance(step, Decide)}
     done_under = {entry.identity for entry in site.journal.entries() if entry.plan == under} if under else set[str]()
     return Basis(
@@ -111,7 +130,6 @@ def read_plan(path: Path) -> Plan:
     Raises:
         OperationFailed: it cannot be read, is of a newer version, or was edited.
     """
-    import json
 
     try:
         saved = json.loads(path.read_bytes())

@@ -122,6 +122,8 @@ def test_a_gate_that_fails_stops_the_release_and_the_old_service_stays(desk: Des
     assert outcome.failure is not None
     assert "support-quality" in outcome.failure.what
     assert "roll-out/support" not in desk.ran()
+    reasons = {step_id(one.step): one.reason for one in desk.plan().steps}
+    assert reasons["decide/support-quality"] == "decided: fail, which stops a release"
     with desk.site() as (site, _):
         assert site.live_pairs()["support"] == before
         assert before.is_healthy()
