@@ -158,6 +158,8 @@ class Observed:
     """Id of each acting step to the revision that is live and healthy."""
     previous: Mapping[str, str] = field(default_factory=dict[str, str])
     """Id of each step to its key or revision in the last plan that was applied here."""
+    made: frozenset[str] = frozenset()
+    """Keys of every step that was ever completed here."""
 
 
 class Action(StrEnum):

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from compiler.plan import (
     Action,
+    ArtifactStep,
     Evaluate,
     Observed,
     PlannedStep,
@@ -43,11 +44,15 @@ def _planned(step: Step, observed: Observed, running: set[str]) -> PlannedStep:
         return PlannedStep(step=step, action=Action.RUN, reason=_acting_reason(step, live, cause))
     if step.key in observed.stored:
         return PlannedStep(step=step, action=Action.CACHED, reason="in the store")
-    before = observed.previous.get(step_id(step))
-    reason = "first time" if before is None else "its inputs changed" if before != step.key else "its result is gone"
-    if isinstance(step, Evaluate) and before is not None and before != step.key:
-        reason = "what it measures changed"
-    return PlannedStep(step=step, action=Action.RUN, reason=reason)
+    return PlannedStep(step=step, action=Action.RUN, reason=_making_reason(step, observed))
+
+
+def _making_reason(step: ArtifactStep, observed: Observed) -> str:
+    if step.key in observed.made:
+        return "its result was given up"
+    if step_id(step) not in observed.previous:
+        return "first time"
+    return "what it measures changed" if isinstance(step, Evaluate) else "its inputs changed"
 
 
 def _acting_reason(step: Step, live: str | None, cause: str | None) -> str:

@@ -170,10 +170,11 @@ class Executor:
             return
         failed = [gate for gate, verdict in blocked.items() if verdict.verdict == "fail"]
         code = Exit.GATE_FAILED if failed else Exit.GATE_INCONCLUSIVE
-        words = ", ".join(f"`{gate}`" for gate in failed or blocked)
+        chosen = failed or list(blocked)
+        words = ("gates " if len(chosen) > 1 else "gate ") + ", ".join(f"`{gate}`" for gate in chosen)
         what = "failed" if failed else "could not be decided"
         raise OperationFailed(
-            f"gate {words} {what}; {_what_was_rolled_out(outcome)}",
+            f"{words} {what}; {_what_was_rolled_out(outcome)}",
             help="the table says which criterion, and the report why",
             exit_code=code,
         )
@@ -183,7 +184,7 @@ class Executor:
     ) -> StepOutcome:
         step = planned.step
         if planned.action is not Action.RUN:
-            return StepOutcome(step=step, state="cached" if planned.action is Action.CACHED else "in-place")
+            return StepOutcome(step=step, state=_LEFT[planned.action])
         name = step_id(step)
         self.display.begin(name, number, total)
         began = time.monotonic()
@@ -333,8 +334,11 @@ class Executor:
         known = {step_id(one.step) for one in outcome.steps}
         for one in chosen:
             if step_id(one.step) not in known:
-                state: StepState = "not-run" if one.action is Action.RUN else "cached"
-                outcome.steps.append(StepOutcome(step=one.step, state=state))
+                outcome.steps.append(StepOutcome(step=one.step, state=_LEFT[one.action]))
+
+
+_LEFT: Mapping[Action, StepState] = {Action.RUN: "not-run", Action.CACHED: "cached", Action.IN_PLACE: "in-place"}
+"""What a step is that a run did not come to."""
 
 
 def _what_was_rolled_out(outcome: RunOutcome) -> str:

@@ -75,7 +75,12 @@ def observe(site: Site, steps: Sequence[Step]) -> Observed:
     stored = frozenset(step.key for step in steps if isinstance(step, ArtifactStep) and _is_stored(site, step))
     dead = {f"roll-out/{name}" for name, pair in site.live_pairs().items() if not pair.is_healthy()}
     live = {step: revision for step, (revision, _) in site.journal.live().items() if step not in dead}
-    return Observed(stored=stored, live=live, previous=site.journal.previous())
+    return Observed(
+        stored=stored,
+        live=live,
+        previous=site.journal.previous(),
+        made=frozenset(entry.identity for entry in site.journal.entries() if entry.event == "done"),
+    )
 
 
 def _is_stored(site: Site, step: ArtifactStep) -> bool:

@@ -61,4 +61,4 @@ def _write_build(project: Workspace, compilation: Compilation, environment: str)
 def _write(folder: Path, files: Mapping[str, bytes]) -> None:
     for path, data in files.items():
         write_atomically(folder / path, data)
-    say(f"wrote {len(files)} files below {folder}")
+    say(f"wrote {len(files)} file{'s' if len(files) != 1 else ''} below {folder}")
