@@ -107,7 +107,7 @@ def make_project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
         folder = tmp_path_factory.mktemp("e2e")
         project = Project(root=folder / data.stem, home=folder / "home", port=free_port())
         subprocess.run([LLMOPS, "init", project.root, "--data", data], check=True, env=project.environment)
-        project.edit("environments/local.yaml", r"local: \{.*\}", f"local: {{gatewayPort: {project.port}}}")
+        project.edit("environments/local.yaml", r"gatewayPort: \d+", f"gatewayPort: {project.port}")
         made.append(project)
         return project
 
