@@ -148,8 +148,8 @@ def test_too_few_rows_and_clusters(bench: Any) -> None:
     }
     assert failure(bench, {}, splits=splits)[1:] == [
         "none: has no rows",
-        "test: has 3 clusters; 4 are declared",
-        "train: has 9 rows; 10 are declared",
+        "test: has 3 clusters; at least 4 are declared",
+        "train: has 9 rows; at least 10 are declared",
     ]
 
 
