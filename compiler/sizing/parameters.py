@@ -1,0 +1,19 @@
+"""Parameter counts by part. Called by budgets, training estimates and `llmops size`."""
+
+from __future__ import annotations
+
+from compiler.sizing.architecture import Architecture
+from compiler.sizing.layers import Part
+
+
+def parameters_by_part(architecture: Architecture) -> dict[Part, int]:
+    """Parameters of each part that occurs, tied weights once; the values sum to `Architecture.parameters`."""
+    parts: dict[Part, int] = {}
+    for matrix, count in architecture.matrices():
+        parts[matrix.part] = parts.get(matrix.part, 0) + matrix.parameters * count
+    return parts
+
+
+def linear_parameters(architecture: Architecture) -> int:
+    """Parameters of the linear weights that formats may quantize, biases included."""
+    return sum(matrix.parameters * count for matrix, count in architecture.matrices() if matrix.linear)
