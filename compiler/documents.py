@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -18,11 +18,12 @@ from compiler.diagnostics.model import Declared, Diagnostic, DiagnosticSink, Lab
 from compiler.diagnostics.suggestions import did_you_mean, nearest
 from compiler.graph import locate, locate_key
 from compiler.source import LocatedMapping, LocatedSequence, Span, child
-from compiler.spec_fields import fields_at
+from compiler.spec_fields import fields_at, within
 from compiler.yaml_reader import YamlDocument, YamlProblem, read_yaml
 from llmops_spec.base import API_VERSION, NAME_PATTERN, Resource
 from llmops_spec.environment import MLFLOW_URI
 from llmops_spec.kinds import KINDS
+from llmops_spec.secret import INLINE, KEY_PATTERN, OBJECT_PATTERN, VARIABLE_PATTERN, Secret
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -153,10 +154,19 @@ def _findings(document: RawDocument, errors: list[ErrorDetails]) -> list[Diagnos
     for error in errors:
         grouped.setdefault(_written_path(document.tree, error), []).append(error)
     return [
-        _finding(document, path, some)
+        _confidential(document, path, _finding(document, path, some))
         for path, some in grouped.items()
         if not _covered(path, grouped) and not _is_misspelt(path, some, grouped)
     ]
+
+
+def _confidential(document: RawDocument, path: tuple[str | int, ...], finding: Diagnostic) -> Diagnostic:
+    """A finding at a secret is about lines that may hold its value, also where a reference was meant."""
+    if not within(KINDS[document.kind], path, Secret):
+        return finding
+    key, value = locate_key(document.tree, path), document.locate(path)
+    whole = Span(key.file, key.line, key.column, value.end_line, value.end_column)
+    return replace(finding, span=whole, confidential=True)
 
 
 def _covered(path: tuple[str | int, ...], grouped: Mapping[tuple[str | int, ...], object]) -> bool:
@@ -202,11 +212,14 @@ def _finding(document: RawDocument, path: tuple[str | int, ...], errors: list[Er
         case "missing":
             parent = document.locate(path[:-1]) if len(path) > 1 else document.span
             return catalogue.MISSING_FIELD.at(parent, f"`{_dotted(path)}` is missing", help=f"add `{key}: …`")
+        case _ if error["type"] == INLINE:
+            said = f"`{_dotted(path)}` must be a reference to a secret, and never its value"
+            return catalogue.INLINE_SECRET.at(locate_key(document.tree, path), said, note=_LEAKED, help=_REFERENCE_HELP)
         case "value_error":
             rule = catalogue.ONE_OF if "exactly one of" in error["msg"] else catalogue.INVALID_VALUE
             return rule.at(_key_or_value(document, path), error["msg"].removeprefix("Value error, "))
         case _:
-            rule, said = _value_sentence(errors)
+            rule, said = _value_sentence(errors, shown=not within(KINDS[document.kind], path, Secret))
             return rule.at(document.locate(path), f"`{_dotted(path)}` {said}")
 
 
@@ -214,13 +227,13 @@ def _key_or_value(document: RawDocument, path: tuple[str | int, ...]) -> Span:
     return locate_key(document.tree, path) if path else document.span
 
 
-def _value_sentence(errors: list[ErrorDetails]) -> tuple[Declared, str]:
+def _value_sentence(errors: list[ErrorDetails], *, shown: bool) -> tuple[Declared, str]:
     """What a value should be, in the user's words. Several errors are the branches of one union."""
     wanted = dict.fromkeys(_wanted(error) for error in errors)
     mistyped = all(error["type"].endswith(("_type", "_parsing")) for error in errors)
     rule = catalogue.WRONG_TYPE if mistyped else catalogue.INVALID_VALUE
-    given = errors[0]["input"]
-    return rule, f"must be {' or '.join(wanted)}, and is {_shown(given)}"
+    given = _shown(errors[0]["input"]) if shown else "not"
+    return rule, f"must be {' or '.join(wanted)}, and is {given}"
 
 
 def _wanted(error: ErrorDetails) -> str:
@@ -263,9 +276,14 @@ _WORDINGS = {
 _PATTERNS = {
     NAME_PATTERN: "a name of lower-case letters, digits and inner hyphens",
     MLFLOW_URI: "a URL without a user or password in it",
+    VARIABLE_PATTERN: "the name of an environment variable",
+    OBJECT_PATTERN: "the name of a Secret object: lower-case letters, digits and inner hyphens and dots",
+    KEY_PATTERN: "a key of letters, digits, `-`, `_` and `.`",
     r"^1\.\d{2}$": 'a minor version in quotes, such as `"1.34"`',
 }
 
+_REFERENCE_HELP = "write `{env: NAME}`, `{file: PATH}` or `{kubernetesSecret: {name: …, key: …}}`"
+_LEAKED = "what was committed is known to everyone who can read the repository: replace the secret where it is issued"
 _SHOWN_CHARACTERS = 60
 
 

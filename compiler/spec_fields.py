@@ -26,10 +26,19 @@ FieldPath = tuple[str, ...]
 
 def fields_at(model: type[BaseModel], path: tuple[str | int, ...]) -> list[str]:
     """The keys that may stand at a path of a document, camelCase; empty where any key may."""
+    return sorted({_key(name, field) for one in _models_at(model, path) for name, field in one.model_fields.items()})
+
+
+def within(model: type[BaseModel], path: tuple[str | int, ...], part: type[BaseModel]) -> bool:
+    """Whether a path of a document leads to a value of the type `part`, or into one."""
+    return any(part in _models_at(model, path[:length]) for length in range(len(path) + 1))
+
+
+def _models_at(model: type[BaseModel], path: tuple[str | int, ...]) -> list[type[BaseModel]]:
     here: list[type[BaseModel]] = [model]
     for part in path:
         here = [found for one in here for found in _below(one, part)]
-    return sorted({_key(name, field) for one in here for name, field in one.model_fields.items()})
+    return here
 
 
 def _below(model: type[BaseModel], part: str | int) -> Iterator[type[BaseModel]]:

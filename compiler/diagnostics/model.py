@@ -47,6 +47,8 @@ class Diagnostic:
     """The smallest fix."""
     environments: tuple[str, ...] = ()
     """Where it holds; empty means wherever the document is read."""
+    confidential: bool = False
+    """The lines of its place may hold a secret, so no renderer shows them."""
 
     def sort_key(self) -> tuple[Span, str, str]:
         return (self.span, self.name, self.message)

@@ -55,6 +55,8 @@ class Shown:
     note: str = ""
     help: str = ""
     environments: tuple[str, ...] = ()
+    confidential: bool = False
+    """No line of its place is shown."""
     resource: str = ""
     """Denials only: id of what was judged."""
     references: tuple[str, ...] = ()
@@ -78,6 +80,7 @@ def _show(one: Finding) -> Shown:
             note=one.note,
             help=one.help,
             environments=one.environments,
+            confidential=one.confidential,
         )
     return Shown(
         weight="denied" if one.severity is Severity.ERROR else "warning",

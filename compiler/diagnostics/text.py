@@ -38,8 +38,15 @@ def render_text(
     `sources` gives the text of a file, None where it cannot be shown. A finding that holds in some of `environments`
     alone names them. What comes from the project is printed without its control characters.
     """
-    page = _Page(sources=sources, colour=colour, environments=frozenset(environments), lines={})
-    return "\n".join(page.finding(one) for one in shown(findings))
+    every = shown(findings)
+    hidden = frozenset(
+        (one.span.file, line)
+        for one in every
+        if one.confidential
+        for line in range(one.span.line, one.span.end_line + 1)
+    )
+    page = _Page(sources=sources, colour=colour, environments=frozenset(environments), hidden=hidden, lines={})
+    return "\n".join(page.finding(one) for one in every)
 
 
 def render_concise(findings: Iterable[Finding]) -> str:
@@ -52,6 +59,8 @@ class _Page:
     sources: Callable[[str], str | None]
     colour: bool
     environments: frozenset[str]
+    hidden: frozenset[tuple[str, int]]
+    """File and line of what may be a secret: other findings may lie on the same line."""
     lines: dict[str, list[str]]
     """Split sources, by file: many findings point into the same few."""
 
@@ -73,7 +82,7 @@ class _Page:
     def _place(self, span: Span, label: str, *, mark: str, style: _Style) -> list[str]:
         arrow = f"  {self._styled('-->', _Style.BLUE)} {printable(str(span))}"
         found = excerpt(self._lines_of(span.file), span, mark=mark)
-        if found is None:
+        if found is None or (span.file, span.line) in self.hidden:
             return [f"{arrow} {printable(label)}".rstrip()]
         text, marks = found
         number = str(span.line)
