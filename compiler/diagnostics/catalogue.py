@@ -47,6 +47,7 @@ UNKNOWN_KEY: Final = declare("unknown-key", "a key that the kind does not have")
 WRONG_TYPE: Final = declare("wrong-type", "a value of another type than the field's")
 INVALID_VALUE: Final = declare("invalid-value", "a value outside of what the field allows")
 ONE_OF: Final = declare("one-of", "a choice between alternatives with none or several of them given")
+INLINE_SECRET: Final = declare("inline-secret", "a secret's value in the spec, where a reference to it should stand")
 
 # --- resolve
 
@@ -159,6 +160,7 @@ DECLARED: Final[tuple[Declared, ...]] = (
     WRONG_TYPE,
     INVALID_VALUE,
     ONE_OF,
+    INLINE_SECRET,
     DUPLICATE_RESOURCE,
     SEVERAL_PROJECTS,
     NO_ENVIRONMENT,
