@@ -30,7 +30,7 @@ from llmops_spec.base import Resource, SpecModel
 from llmops_spec.catalogue.versions import ENGINE, RECIPES, TRAIN
 from llmops_spec.dataset import Column, Dataset, Split
 from llmops_spec.digests import Json, digest
-from llmops_spec.engine import TransformersEngine
+from llmops_spec.engine import Engine, TransformersEngine
 from llmops_spec.evaluation import Evaluation, Subject
 from llmops_spec.gate import Baseline, Gate
 from llmops_spec.guardrail import Guardrail
@@ -143,6 +143,7 @@ class _Maker:
     def _train(self, training: Training) -> tuple[StepId, str]:
         """The step that runs a training, with its key."""
         spec = training.spec
+        assert spec.method in ("pretrain", "full", "lora")  # every target refuses the others
         known = self.steps.get(f"train/{training.metadata.name}")
         if known is not None:
             return step_id(known), known.key
@@ -223,7 +224,7 @@ class _Maker:
         engine = EnginePayload(
             model_name=subject.model,
             weights=weights,
-            transformers=subject.engine.transformers or TransformersEngine(),
+            transformers=_transformers(subject.engine),
             versions=self._versions(ENGINE),
         )
         gateway = GatewayPayload(
@@ -338,6 +339,7 @@ class _Maker:
 
     def _served(self, service: Service) -> ServedPair:
         spec = service.spec
+        assert spec.prompt is not None  # a service without one is refused by checks and by the targets
         subject = Subject(
             model=spec.model,
             prompt=spec.prompt,
@@ -363,6 +365,11 @@ class _Maker:
 
     def _text(self, path: str | None) -> str | None:
         return self.files.read(path).decode() if path is not None else None
+
+
+def _transformers(engine: Engine) -> TransformersEngine:
+    assert engine.transformers is not None  # every other engine is refused by every target
+    return engine.transformers
 
 
 def _plain(part: SpecModel) -> Json:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -141,15 +141,18 @@ class Backend(Protocol):
         ...
 
     def abilities(self) -> Mapping[str, FieldAbility]:
-        """By field path such as `Service.spec.replicas`. A field that is not named is honoured."""
+        """By field path such as `Service.spec.replicas`, or by field and value such as `Training.spec.method=dpo`.
+
+        A field that is not named is honoured.
+        """
         ...
 
     def checks(self) -> Sequence[Check]:
         """Checks that need this target's abilities."""
         ...
 
-    def lower(self, graph: ResourceGraph, made: Made) -> Lowered:
-        """Add the steps that act, and the objects, to the steps that make artifacts."""
+    def lower(self, graph: ResourceGraph, make: Callable[[], Made]) -> Lowered:
+        """Add the steps that act, and the objects, to the steps that `make` gives, which make artifacts."""
         ...
 
     def emit(self, graph: ResourceGraph, lowered: Lowered) -> Mapping[str, bytes]:

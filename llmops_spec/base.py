@@ -53,6 +53,7 @@ GateRef: TypeAlias = Annotated[ResourceName, References(kind="Gate")]
 GuardrailRef: TypeAlias = Annotated[ResourceName, References(kind="Guardrail")]
 ModelRef: TypeAlias = Annotated[ResourceName, References(kind="Model")]
 PromptRef: TypeAlias = Annotated[ResourceName, References(kind="Prompt")]
+RetrieverRef: TypeAlias = Annotated[ResourceName, References(kind="Retriever")]
 TrainingRef: TypeAlias = Annotated[ResourceName, References(kind="Training")]
 
 

@@ -14,12 +14,25 @@ from llmops_spec.guardrail import Guardrail
 from llmops_spec.model import Model
 from llmops_spec.project import Project
 from llmops_spec.prompt import Prompt
+from llmops_spec.retriever import Retriever
 from llmops_spec.service import Service
 from llmops_spec.training import Training
 
 KINDS: Final = MappingProxyType[str, type[Resource]](
     {
         kind.KIND: kind
-        for kind in (Project, Environment, Dataset, Model, Prompt, Training, Guardrail, Evaluation, Gate, Service)
+        for kind in (
+            Project,
+            Environment,
+            Dataset,
+            Model,
+            Prompt,
+            Training,
+            Retriever,
+            Guardrail,
+            Evaluation,
+            Gate,
+            Service,
+        )
     }
 )

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from llmops_spec.base import Resource, SpecModel
+from llmops_spec.sources import Sources
 
 
 class ProjectSpec(SpecModel):
@@ -16,6 +17,10 @@ class ProjectSpec(SpecModel):
     """Globs of YAML files that are not ours, or not yet."""
     protected_branch: str = Field(default="main", pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$", max_length=100)
     """Branch whose commits are reviewed: gates are compared with it, and the pipeline applies from it."""
+    remote_code: list[str] = Field(default_factory=list)
+    """Hugging Face repositories whose own code may run to load a model."""
+    sources: Sources = Field(default_factory=Sources)
+    """Where remote models, data and images may come from."""
 
 
 class Project(Resource):

@@ -23,11 +23,19 @@ class Variable(SpecModel):
     """Budget of the rendered value in tokens; the gateway refuses longer input."""
 
 
+class OutputField(SpecModel):
+    type: Literal["string", "integer", "number", "boolean"] = "string"
+    max_tokens: int | None = Field(default=None, ge=1, le=1_000_000)
+    """Budget of the value in tokens. If absent, the whole answer's."""
+
+
 class PromptOutput(SpecModel):
     max_tokens: int = Field(ge=1, le=1_000_000)
     """Longest answer, in tokens."""
     labels: list[str] = Field(default_factory=list)
     """If given, decoding is constrained to exactly one of these texts."""
+    schema_: dict[str, OutputField] = Field(default_factory=dict, alias="schema")
+    """If given, the answer is a JSON object with exactly these fields, which later steps may take as variables."""
 
 
 class PromptSpec(SpecModel):

@@ -6,7 +6,7 @@ objects comes from `backends.pulumi`, which takes them as they are.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
@@ -16,6 +16,7 @@ from backends.kubernetes.lower import lower_to_cluster
 from backends.kubernetes.render import render
 from compiler.graph import ResourceGraph
 from compiler.ports import Ability, Check, FieldAbility, Lowered, Made
+from compiler.unmade import UNMADE
 
 
 def _unsupported(reason: str) -> FieldAbility:
@@ -35,6 +36,13 @@ ABILITIES: Final[Mapping[str, FieldAbility]] = MappingProxyType(
             "a pod cannot reach a folder of this machine; give `store: {pvc: {claim: …}}`"
         ),
         "Environment.spec.target.local": _unsupported("the environment is a cluster"),
+        **{
+            f"Environment.spec.tracking.mlflow.token.{place}": _unsupported(
+                f"a pod has no {what} of this machine; give `kubernetesSecret: {{name: …, key: …}}`"
+            )
+            for place, what in (("env", "environment variable"), ("file", "file"))
+        },
+        **{field: _unsupported(reason) for field, reason in UNMADE.items()},
         **{
             f"{kind}.metadata.{part}": _trivial(f"no object in a cluster stands for a {kind.lower()}")
             for kind in _WITHOUT_OBJECTS
@@ -57,8 +65,8 @@ class KubernetesBackend:
     def checks(self) -> Sequence[Check]:
         return (ClusterSite(), CarriedMetadata())
 
-    def lower(self, graph: ResourceGraph, made: Made) -> Lowered:
-        return lower_to_cluster(graph, made)
+    def lower(self, graph: ResourceGraph, make: Callable[[], Made]) -> Lowered:
+        return lower_to_cluster(graph, make())
 
     def emit(self, graph: ResourceGraph, lowered: Lowered) -> Mapping[str, bytes]:  # noqa: ARG002  # the port's
         return {**render("jobs", lowered.jobs), **render("standing", lowered.standing)}

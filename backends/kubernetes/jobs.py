@@ -118,6 +118,7 @@ def _pod(site: Site, step: JobStep) -> Body:
         resources=_task_resources(step),
         gpus=int(isinstance(step, Train) and step.payload.compute.device == "cuda"),
         environment=_task_environment(site, step, asks_a_gateway=bool(beside)),
+        secrets=site.tracking_secrets() if isinstance(step, Train) else {},
         store="write",
     )
     return pod(task, config=job_name(step), claim=site.claim, restart="Never", beside=beside)

@@ -13,6 +13,7 @@ from typing import Final, Literal
 
 from backends.kubernetes.metadata import Body
 from llmops_spec.payloads import process
+from llmops_spec.secret import KubernetesSecret
 from llmops_spec.service import ComputeResources
 
 STORE_PATH: Final = "/store"
@@ -43,6 +44,8 @@ class Process:
     resources: ComputeResources
     gpus: int = 0
     environment: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, KubernetesSecret] = field(default_factory=dict)
+    """Variables whose values the kubelet reads; no object that we render holds one."""
     port: int | None = None
     """Standing processes listen on it, and answer `/health` with 200 once they can take requests."""
     restarted_when_unhealthy: bool = False
@@ -103,7 +106,10 @@ def _container(one: Process) -> Body:
         "image": one.image,
         "command": ["python", "-I", "-m", "llmops_runtime", one.task],
         "args": ["--payload", f"{PAYLOAD_PATH}/{one.payload}", "--result", f"{RESULT_PATH}/result.json"],
-        "env": [{"name": name, "value": value} for name, value in sorted(_environment(one).items())],
+        "env": [
+            *({"name": name, "value": value} for name, value in sorted(_environment(one).items())),
+            *({"name": name, "valueFrom": {"secretKeyRef": _key(at)}} for name, at in sorted(one.secrets.items())),
+        ],
         **serving,
         "resources": _resources(one),
         "securityContext": {
@@ -118,6 +124,11 @@ def _container(one: Process) -> Body:
             *({"name": f"{one.task}-{name}", "mountPath": path} for name, path in _FOLDERS.items()),
         ],
     }
+
+
+def _key(secret: KubernetesSecret) -> Body:
+    """Not optional: without its secret a container does not start, and the pod says why."""
+    return {"name": secret.name, "key": secret.key, "optional": False}
 
 
 def _environment(one: Process) -> Mapping[str, str]:

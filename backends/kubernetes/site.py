@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from compiler.graph import ResourceGraph
 from llmops_spec.environment import Images, Mlflow
 from llmops_spec.payloads import process
+from llmops_spec.secret import KubernetesSecret
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +35,13 @@ class Site:
         if self.mlflow is None or self.mlflow.uri is None:
             return {}
         return {process.TRACKING_URI: self.mlflow.uri, process.TRACKING_EXPERIMENT: self.mlflow.experiment}
+
+    def tracking_secrets(self) -> Mapping[str, KubernetesSecret]:
+        """What a training alone may know of the tracking server; empty where it needs no token."""
+        token = self.mlflow.token if self.mlflow is not None else None
+        if token is None or token.kubernetes_secret is None:
+            return {}
+        return {process.TRACKING_TOKEN: token.kubernetes_secret}
 
     @property
     def tracking_port(self) -> int | None:

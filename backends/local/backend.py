@@ -5,12 +5,13 @@ Called by the `lower` pass. Pure: it only says what should run; `llmops.apply` s
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from compiler.graph import ResourceGraph
 from compiler.plan import ActingStep, Provision, Record, RollOut, Verify, step_id
 from compiler.ports import Ability, Check, FieldAbility, Lowered, Made, ServedPair
+from compiler.unmade import UNMADE
 from llmops_spec.digests import digest
 from llmops_spec.kinds import KINDS
 from llmops_spec.service import Service
@@ -35,6 +36,11 @@ ABILITIES: Final[Mapping[str, FieldAbility]] = {
     "Environment.spec.images": _unsupported("processes run from the installed package, not from images"),
     "Environment.spec.store.pvc": _unsupported("a volume claim exists in a cluster only; use `store: {file: …}`"),
     "Environment.spec.target.kubernetes": _unsupported("the environment is this machine"),
+    "Environment.spec.tracking.mlflow.token.kubernetesSecret": _unsupported(
+        "a Secret object exists in a cluster only; use `env: NAME` or `file: PATH`"
+    ),
+    "Environment.spec.gpuPools": _unsupported("the environment is this machine, which has no pools"),
+    **{field: _unsupported(reason) for field, reason in UNMADE.items()},
 }
 
 
@@ -51,7 +57,8 @@ class LocalBackend:
     def checks(self) -> Sequence[Check]:
         return ()
 
-    def lower(self, graph: ResourceGraph, made: Made) -> Lowered:
+    def lower(self, graph: ResourceGraph, make: Callable[[], Made]) -> Lowered:
+        made = make()
         acting: list[ActingStep] = []
         target = graph.environment.spec.target.local
         assert target is not None  # the pipeline chose this back end by it

@@ -26,7 +26,8 @@ class PromptUse:
     """Whose rows fill the variables; None for a service, which callers fill."""
     path: tuple[str | int, ...]
     """Of the part that names prompt and model."""
-    model_key: str = "model"
+    model_path: tuple[str | int, ...] | None = None
+    """If absent, `model` beside the prompt."""
 
     @property
     def described(self) -> str:
@@ -36,7 +37,7 @@ class PromptUse:
         return self.node.span(*self.path, "prompt")
 
     def model_span(self) -> Span:
-        return self.node.span(*self.path, self.model_key)
+        return self.node.span(*(self.model_path or (*self.path, "model")))
 
 
 def prompt_uses(graph: ResourceGraph) -> Iterator[PromptUse]:
@@ -52,7 +53,7 @@ def prompt_uses(graph: ResourceGraph) -> Iterator[PromptUse]:
         )
     yield from _baselines(graph)
     for node, service in graph.of(Service):
-        yield PromptUse(node=node, prompt=service.spec.prompt, model=service.spec.model, dataset=None, path=("spec",))
+        yield from _of_service(node, service)
     for node, training in graph.of(Training):
         if training.spec.prompt is not None:
             yield PromptUse(
@@ -61,8 +62,25 @@ def prompt_uses(graph: ResourceGraph) -> Iterator[PromptUse]:
                 model=training.spec.base,
                 dataset=training.spec.dataset,
                 path=("spec",),
-                model_key="base",
+                model_path=("spec", "base"),
             )
+
+
+def _of_service(node: ResourceNode, service: Service) -> Iterator[PromptUse]:
+    """Its one prompt, or those of its steps, which callers and earlier steps fill."""
+    spec = service.spec
+    if spec.prompt is not None:
+        yield PromptUse(node=node, prompt=spec.prompt, model=spec.model, dataset=None, path=("spec",))
+    for index, step in enumerate(spec.steps):
+        own = step.model is not None
+        yield PromptUse(
+            node=node,
+            prompt=step.prompt,
+            model=step.model or spec.model,
+            dataset=None,
+            path=("spec", "steps", index),
+            model_path=("spec", "steps", index, "model") if own else ("spec", "model"),
+        )
 
 
 def _baselines(graph: ResourceGraph) -> Iterator[PromptUse]:

@@ -7,15 +7,20 @@ case names it and does not define it, so that a case shows only what it is about
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+from backends.kubernetes.backend import KubernetesBackend
 from backends.kubernetes.checks import CarriedMetadata, ClusterSite
+from backends.local.backend import LocalBackend
 from compiler.graph import ResourceGraph
+from compiler.passes.lower import stated_fields
 from compiler.pipeline import Compilation, Toolbox, compile_project
 from compiler.ports import (
+    Ability,
+    Backend,
     Check,
     Denial,
     Facts,
@@ -41,6 +46,7 @@ CAST_FILES: Mapping[str, bytes] = {
     "templates/chat.jinja": b"{% for message in messages %}{{ message.content }}{% endfor %}",
 }
 ZEROS = "0" * 64
+REAL: Mapping[str, Backend] = {"local": LocalBackend(), "kubernetes": KubernetesBackend()}
 
 
 class MemoryReader(Reader):
@@ -79,8 +85,12 @@ class HonouringBackend:
     def checks(self) -> Sequence[Check]:
         return self.own_checks
 
-    def lower(self, graph: ResourceGraph, made: Made) -> Lowered:
-        return Lowered(steps=tuple(made.steps))
+    def lower(self, graph: ResourceGraph, make: Callable[[], Made]) -> Lowered:
+        """The steps that make artifacts, where every field is one that the real target honours today."""
+        real = REAL[self.target]
+        if any(one.ability.ability is Ability.UNSUPPORTED for one in stated_fields(graph, real)):
+            return Lowered(steps=())
+        return Lowered(steps=tuple(make().steps))
 
     def emit(self, graph: ResourceGraph, lowered: Lowered) -> Mapping[str, bytes]:
         return {}

@@ -339,9 +339,9 @@ def register(provider: pulumi.ProviderResource, after: list[pulumi.Resource]) ->
     )
     done.append(
         kubernetes.core.v1.ConfigMap(
-            'support-gateway-1b2408da02',
+            'support-gateway-7736635aaf',
             metadata=kubernetes.meta.v1.ObjectMetaArgs(
-                name='support-gateway-1b2408da02',
+                name='support-gateway-7736635aaf',
                 namespace='support-staging',
                 labels={
                     'app.kubernetes.io/name': 'support',
@@ -451,7 +451,8 @@ def register(provider: pulumi.ProviderResource, after: list[pulumi.Resource]) ->
                     '  ],\n'
                     '  "output": {\n'
                     '   "labels": [],\n'
-                    '   "maxTokens": 48\n'
+                    '   "maxTokens": 48,\n'
+                    '   "schema": {}\n'
                     '  },\n'
                     '  "variables": {\n'
                     '   "question": {\n'
@@ -576,7 +577,7 @@ def register(provider: pulumi.ProviderResource, after: list[pulumi.Resource]) ->
                         volumes=[
                             kubernetes.core.v1.VolumeArgs(
                                 name='payload',
-                                config_map=kubernetes.core.v1.ConfigMapVolumeSourceArgs(name='support-gateway-1b2408da02'),
+                                config_map=kubernetes.core.v1.ConfigMapVolumeSourceArgs(name='support-gateway-7736635aaf'),
                             ),
                             kubernetes.core.v1.VolumeArgs(
                                 name='gateway-home',
