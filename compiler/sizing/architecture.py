@@ -7,24 +7,16 @@ estimates need and that neither the keys nor the family's documented default giv
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
 
-from compiler.sizing.layers import AttentionCache, LatentCache, Layer, Matrix, Part, StateCache
-
-Task = Literal["causal", "encoder", "encoder-decoder"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Quantization:
-    """The `quantization_config` of a checkpoint: how its linear weights are stored."""
-
-    format: str
-    """A name of `compiler.sizing.formats`."""
-    kept: tuple[str, ...] = ()
-    """Modules left in 16 bits, as the checkpoint lists them: names, parts of names, `re:` patterns."""
+from compiler.sizing.families.facts import Facts
+from compiler.sizing.families.positions import read_positions
+from compiler.sizing.families.reading import language_facts, read_structure
+from compiler.sizing.families.storage import read_dtype, read_quantization
+from compiler.sizing.layers import AttentionCache, LatentCache, Layer, Matrix, Part, Quantization, StateCache, Task
+from llmops_spec.digests import Json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +42,7 @@ class Architecture:
     key_value_heads: int
     head_dim: int
     intermediate_size: int
-    """Width of the widest MLP that works on every token (for mixtures of experts without one, of all active experts)."""
+    """Width of the dense MLP, as the configuration gives it."""
     vocabulary_size: int
     tied_embeddings: bool
     max_positions: int | None
@@ -71,6 +63,8 @@ class Architecture:
     """The first of `architectures`, what engines look up."""
     missing: tuple[str, ...] = ()
     """Facts that were needed and not given, by their configuration keys."""
+    assumed: tuple[str, ...] = ()
+    """What was taken for granted, in words: a family that is not known. Verdicts are lowered by it."""
 
     @property
     def layer_count(self) -> int:
@@ -111,6 +105,48 @@ class Architecture:
     def active_parameters(self) -> int:
         """Parameters that take part in one token: the chosen experts only, without encoders of pictures."""
         return sum(m.active_parameters * count for m, count in self.matrices() if m.part is not Part.VISION)
+
+
+def read_architecture(config: Mapping[str, Json], *, name: str, weight_bytes: int | None = None) -> Architecture:
+    """The facts of a model from the keys of its `config.json`, whatever the family.
+
+    `weight_bytes` is the checkpoint's `metadata.total_size`, where known. Never raises for a strange configuration:
+    what is absent or of another type is named in `missing`.
+    """
+    missing: list[str] = []
+    facts = language_facts(config, missing)
+    outer = Facts(config, str(config.get("model_type") or ""), missing)
+    read = read_structure(facts, outer)
+    positions, factor = read_positions(facts)
+    return Architecture(
+        name=name,
+        model_type=outer.model_type or facts.model_type,
+        task=read.task,
+        hidden_size=read.hidden_size,
+        layers=tuple(read.layers),
+        pattern=tuple(read.pattern),
+        outside=tuple(read.outside),
+        vision=tuple(read.vision),
+        draft=tuple(read.draft),
+        heads=read.heads,
+        key_value_heads=read.key_value_heads,
+        head_dim=read.head_dim,
+        intermediate_size=read.intermediate_size,
+        vocabulary_size=read.vocabulary_size,
+        tied_embeddings=read.tied,
+        max_positions=positions,
+        rope_factor=factor,
+        dtype=read_dtype(outer) or read_dtype(facts),
+        quantization=read_quantization(outer) or read_quantization(facts),
+        experts=read.experts,
+        experts_per_token=read.experts_per_token,
+        expert_intermediate_size=read.expert_intermediate_size,
+        multimodal=read.multimodal,
+        weight_bytes=weight_bytes,
+        class_name=next(iter(outer.words("architectures")), None),
+        missing=tuple(missing),
+        assumed=tuple(read.assumed),
+    )
 
 
 def _cache_kind(layer: Layer) -> tuple[object, ...]:

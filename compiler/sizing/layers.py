@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Literal, TypeAlias
 
+Task = Literal["causal", "encoder", "encoder-decoder"]
+
 
 class Part(Enum):
     """Where a parameter belongs. Quantization and tensor parallelism treat the parts differently."""
@@ -119,3 +121,27 @@ class Layer:
     caches: tuple[Cache, ...] = ()
     """None: the layer keeps nothing (an MLP alone, or it reads another layer's keys and values).
     Two: attention and a state-space mixer side by side (Falcon-H1, Hymba)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quantization:
+    """The `quantization_config` of a checkpoint: how its linear weights are stored."""
+
+    method: str
+    """`quant_method` as the checkpoint spells it."""
+    bits: float | None = None
+    group: int | None = None
+    """Weights that share one scale along the inputs; None for one a channel or tensor, or the method's default."""
+    block: tuple[int, int] | None = None
+    """FP8: weights that share one scale, (outputs, inputs)."""
+    symmetric: bool = True
+    double: bool = False
+    """NF4: scales are quantized themselves."""
+    format: str | None = None
+    """compressed-tensors: `pack-quantized`, `float-quantized`, `int-quantized`, `nvfp4-pack-quantized`, …"""
+    ordered: bool = False
+    """GPTQ: an index of the group for each input (`desc_act`)."""
+    head: bool = False
+    """The language-model head is quantized too."""
+    kept: tuple[str, ...] = ()
+    """Modules left in 16 bits, as the checkpoint lists them: names, parts of names, `re:` patterns."""
