@@ -166,7 +166,7 @@ def _confidential(document: RawDocument, path: tuple[str | int, ...], finding: D
         return finding
     key, value = locate_key(document.tree, path), document.locate(path)
     whole = Span(key.file, key.line, key.column, value.end_line, value.end_column)
-    return replace(finding, span=whole, confidential=True)
+    return replace(finding, confidential=whole)
 
 
 def _covered(path: tuple[str | int, ...], grouped: Mapping[tuple[str | int, ...], object]) -> bool:

@@ -29,9 +29,11 @@ from llmops_runtime.context import ProgressLines, TaskContext, write_result
 from llmops_runtime.discovery import TASKS, Notes, TaskEntry
 from llmops_runtime.environment import private_home, quiet_libraries
 from llmops_runtime.failures import TaskFailed, failure_of, missing_extra
+from llmops_runtime.secrecy import hide_secrets, secret_values
 from llmops_spec.catalogue.versions import RECIPES
 from llmops_spec.payloads.base import PAYLOAD_FORMAT, Payload, step_key
 from llmops_spec.payloads.results import TaskFailure, TaskResult
+from llmops_spec.secret import without_secrets
 from llmops_spec.store import Manifest, load_manifest, publish
 
 _INTERRUPTED: Final = 130
@@ -92,6 +94,7 @@ def _stop_on_signals() -> None:
 
 def _run(request: TaskRequest, progress: ProgressLines) -> int:
     started = time.monotonic()
+    hide_secrets(os.environ)
     entry = TASKS[request.task]
     key = _digest_of_file(request.payload)
     try:
@@ -100,6 +103,7 @@ def _run(request: TaskRequest, progress: ProgressLines) -> int:
         manifest, notes = _run_in_private_folder(request, entry, payload, progress)
     except Exception as error:  # noqa: BLE001  # process boundary: a bug must reach the result file as well
         failure = failure_of(error, task=request.task, extras=entry.extras) or _bug(request.task, error)
+        failure = failure.model_copy(update={"message": without_secrets(failure.message, secret_values(os.environ))})
         return _finish(request, TaskResult(task=request.task, key=key, failure=failure, seconds=_since(started)))
     if entry.standing:
         return 0

@@ -17,6 +17,8 @@ from compiler.diagnostics.model import Declared, DiagnosticName, Severity, decla
 
 MISSING_PROJECT: Final = declare("missing-project", "there is no sound Project document in `llmops.yaml` at the root")
 UNREADABLE_FILE: Final = declare("unreadable-file", "a spec file that cannot be opened or read")
+UNREADABLE_LOCK: Final = declare("unreadable-lock", "a `llmops.lock` of which nothing can be made")
+EDITED_LOCK: Final = declare("edited-lock", "an entry of `llmops.lock` that was changed by hand or by a merge")
 
 EMPTY_FILE: Final = declare("empty-file", "a spec file that holds no document", severity=Severity.WARNING)
 
@@ -65,6 +67,11 @@ UNSUPPORTED_FIELD: Final = declare("unsupported-field", "a field that the enviro
 
 STALE_PIPELINE: Final = declare("stale-pipeline", "a committed pipeline that differs from what the spec renders")
 
+# --- the base revision: what `plan`, `gate run` and `apply` find, and the spec alone does not show
+
+BASE_CANNOT_RUN: Final = declare("base-cannot-run", "gates as they were reviewed that cannot judge a change")
+NO_BASE: Final = declare("no-base", "a production environment that is applied from a folder without Git")
+
 # --- checks: prompts
 
 TEMPLATE_NOT_ALLOWED: Final = declare("template-not-allowed", "a prompt template outside of the prompt language")
@@ -82,6 +89,7 @@ UNKNOWN_COLUMN: Final = declare("unknown-column", "a column that the dataset doe
 UNKNOWN_SPLIT: Final = declare("unknown-split", "a split that the dataset does not have")
 CLUSTER_COUNT: Final = declare("cluster-count", "a split whose number of clusters does not fit the dataset")
 OVERLAPPING_SPLITS: Final = declare("overlapping-splits", "held-out rows that are also trained on, by declaration")
+TOO_FEW_ROWS: Final = declare("too-few-rows", "a split that declares more rows than its locked file holds")
 UNSUPPORTED_DATA_FORMAT: Final = declare("unsupported-data-format", "a split file that is neither JSON Lines nor CSV")
 MISSING_FILE: Final = declare("missing-file", "a file that the spec names and that is not there")
 
@@ -98,7 +106,7 @@ MISSING_CONTEXT_LENGTH: Final = declare("missing-context-length", "random weight
 # --- checks: models
 
 ADAPTER_BASE_MISMATCH: Final = declare("adapter-base-mismatch", "an adapter on another model than it was trained on")
-UNLOCKED_ARTIFACT: Final = declare("unlocked-artifact", "remote weights that no lock pins to bytes")
+UNLOCKED_ARTIFACT: Final = declare("unlocked-artifact", "remote weights or rows that `llmops.lock` does not pin")
 UNSAFE_WEIGHTS: Final = declare("unsafe-weights", "weights in a format that runs code when it is loaded")
 MISSING_WEIGHTS: Final = declare("missing-weights", "a model folder without weights or without its configuration")
 UNTRAINED_MODEL: Final = declare("untrained-model", "random weights that are served or evaluated as they are")
@@ -125,6 +133,24 @@ INEFFECTIVE_CANARY: Final = declare(
 INVALID_PATTERN: Final = declare("invalid-pattern", "a pattern that is not a regular expression")
 REDACT_WITHOUT_CORRECTION: Final = declare("redact-without-correction", "`redact` on a validator that corrects nothing")
 
+# --- checks: chains
+
+CHAIN_STEP: Final = declare("chain-step", "a step of a chain that cannot be told from another, or has a reserved name")
+CHAIN_INPUT: Final = declare("chain-input", "a step of a chain whose variables are not filled, or from nowhere")
+CHAIN_TYPE: Final = declare("chain-type", "a step of a chain that passes a value of another type than the next takes")
+CHAIN_TRUST: Final = declare("chain-trust", "text of a model or a caller in a variable that is declared trusted")
+CHAIN_BUDGET: Final = declare("chain-budget", "a value that may be longer than the variable that receives it")
+MISSING_PROMPT: Final = declare("missing-prompt", "a service that answers chats and has neither a prompt nor steps")
+
+# --- checks: retrieval
+
+MODEL_TASK: Final = declare("model-task", "a model in a place that needs a model of another task")
+RETRIEVAL_VARIABLE: Final = declare("retrieval-variable", "retrieval for a variable that the prompt does not have")
+RETRIEVAL_BUDGET: Final = declare("retrieval-budget", "passages that do not fit into the variable that receives them")
+CHUNK_SIZE: Final = declare("chunk-size", "passages that overlap wholly, or do not fit into the embedding model")
+COLLECTION_MISMATCH: Final = declare("collection-mismatch", "a collection of vectors that another model wrote")
+RERANKING: Final = declare("reranking", "a reranker without candidates to choose from, or candidates without a reranker")
+
 YAML_RULES: Final[Mapping[str, Declared]] = MappingProxyType(
     {
         one.name: one
@@ -148,63 +174,8 @@ YAML_RULES: Final[Mapping[str, Declared]] = MappingProxyType(
 )
 """What `compiler.yaml_reader` reports, by its rule."""
 
-DECLARED: Final[tuple[Declared, ...]] = (
-    *YAML_RULES.values(),
-    MISSING_PROJECT,
-    UNREADABLE_FILE,
-    EMPTY_FILE,
-    FOREIGN_DOCUMENT,
-    UNKNOWN_KIND,
-    MISSING_FIELD,
-    UNKNOWN_KEY,
-    WRONG_TYPE,
-    INVALID_VALUE,
-    ONE_OF,
-    INLINE_SECRET,
-    DUPLICATE_RESOURCE,
-    SEVERAL_PROJECTS,
-    NO_ENVIRONMENT,
-    UNKNOWN_REFERENCE,
-    REFERENCE_CYCLE,
-    UNKNOWN_OVERRIDE,
-    INTERNAL_CHECK_FAILURE,
-    UNSUPPORTED_FIELD,
-    STALE_PIPELINE,
-    TEMPLATE_NOT_ALLOWED,
-    UNDECLARED_VARIABLE,
-    UNUSED_VARIABLE,
-    UNTRUSTED_IN_SYSTEM,
-    VARIABLE_NOT_A_COLUMN,
-    VARIABLE_COLUMN_TYPE,
-    TARGET_IN_PROMPT,
-    SMOKE_VARIABLES,
-    UNKNOWN_COLUMN,
-    UNKNOWN_SPLIT,
-    CLUSTER_COUNT,
-    OVERLAPPING_SPLITS,
-    UNSUPPORTED_DATA_FORMAT,
-    MISSING_FILE,
-    TRAINING_METHOD,
-    TRAINING_COLUMNS,
-    BASE_IS_ADAPTER,
-    MISSING_CHAT_TEMPLATE,
-    SEQUENCE_TOO_LONG,
-    CONTEXT_BUDGET,
-    MISSING_CONTEXT_LENGTH,
-    ADAPTER_BASE_MISMATCH,
-    UNLOCKED_ARTIFACT,
-    UNSAFE_WEIGHTS,
-    MISSING_WEIGHTS,
-    UNTRAINED_MODEL,
-    ATTENTION_HEADS,
-    EVALUATION_TARGET_MISMATCH,
-    METRIC_WITHOUT_TARGET,
-    METRIC_WITHOUT_LABELS,
-    RAIL_WITHOUT_CANARY,
-    INEFFECTIVE_CANARY,
-    INVALID_PATTERN,
-    REDACT_WITHOUT_CORRECTION,
-)
+DECLARED: Final[tuple[Declared, ...]] = tuple(one for one in tuple(vars().values()) if isinstance(one, Declared))
+"""In the order of this file."""
 
 
 def all_declared() -> Mapping[DiagnosticName, Declared]:

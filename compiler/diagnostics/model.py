@@ -47,8 +47,8 @@ class Diagnostic:
     """The smallest fix."""
     environments: tuple[str, ...] = ()
     """Where it holds; empty means wherever the document is read."""
-    confidential: bool = False
-    """The lines of its place may hold a secret, so no renderer shows them."""
+    confidential: Span | None = None
+    """Lines that may hold a secret, so that no renderer shows them, whatever finding lies there."""
 
     def sort_key(self) -> tuple[Span, str, str]:
         return (self.span, self.name, self.message)

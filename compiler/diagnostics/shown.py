@@ -55,8 +55,8 @@ class Shown:
     note: str = ""
     help: str = ""
     environments: tuple[str, ...] = ()
-    confidential: bool = False
-    """No line of its place is shown."""
+    confidential: Span | None = None
+    """No line of it is shown."""
     resource: str = ""
     """Denials only: id of what was judged."""
     references: tuple[str, ...] = ()

@@ -39,12 +39,8 @@ def render_text(
     alone names them. What comes from the project is printed without its control characters.
     """
     every = shown(findings)
-    hidden = frozenset(
-        (one.span.file, line)
-        for one in every
-        if one.confidential
-        for line in range(one.span.line, one.span.end_line + 1)
-    )
+    places = [one.confidential for one in every if one.confidential is not None]
+    hidden = frozenset((one.file, line) for one in places for line in range(one.line, one.end_line + 1))
     page = _Page(sources=sources, colour=colour, environments=frozenset(environments), hidden=hidden, lines={})
     return "\n".join(page.finding(one) for one in every)
 

@@ -45,6 +45,7 @@ from llmops_spec.digests import Json
 from llmops_spec.payloads import process
 from llmops_spec.payloads.base import Payload
 from llmops_spec.payloads.results import Progress, TaskResult
+from llmops_spec.secret import Variables
 from llmops_spec.store import Manifest, StoreCorrupt, keys_named_in, load_manifest, pins_text, publish
 from policies.gates.results import GateVerdict
 
@@ -81,7 +82,7 @@ class Workers(Protocol):
     """What runs outside this process."""
 
     def run_task(
-        self, payload: Payload, name: str, variables: Mapping[str, str], on_progress: Callable[[Progress], None]
+        self, payload: Payload, name: str, variables: Variables, on_progress: Callable[[Progress], None]
     ) -> TaskResult: ...
 
     def evaluate(
@@ -142,6 +143,8 @@ class Executor:
         plan_digest = plan.digest()
         self.site.journal.remember_plan(plan)
         try:
+            if any(isinstance(one.step, Train) and one.action is Action.RUN for one in chosen):
+                self.site.training_secrets()  # a missing one is noticed before anything runs, and costs nothing
             self._vouch_for_cached(chosen, outcome)
             required = {gate for one in plan.steps if isinstance(one.step, RollOut) for gate in one.step.gates}
             for number, one in enumerate(chosen, start=1):
@@ -240,8 +243,11 @@ class Executor:
             case Decide():
                 self._published(step, lambda folder: self._decide(step, folder))
                 outcome.verdicts[step.name] = self.judge.vouch(step)  # what the store holds, and no other
-            case CheckData() | TransformData() | Train():
+            case CheckData() | TransformData():
                 variables = self._variables(step.name, step.payload)
+                notes = self.workers.run_task(step.payload, step_id(step), variables, self.display.update).notes
+            case Train():
+                variables = {**self._variables(step.name, step.payload), **self.site.training_secrets()}
                 notes = self.workers.run_task(step.payload, step_id(step), variables, self.display.update).notes
             case Evaluate():
                 variables = self._variables(step.name, step.payload)

@@ -26,6 +26,7 @@ from llmops.io.files import write_atomically
 from llmops_spec.payloads.base import Payload, payload_bytes
 from llmops_spec.payloads.results import Progress, TaskResult
 from llmops_spec.payloads.serving import EnginePayload, GatewayPayload, Ready
+from llmops_spec.secret import SecretValue, Variables
 
 _STOP_SECONDS = 15.0
 _POLL_SECONDS = 0.05
@@ -86,7 +87,7 @@ class ProcessHost:
     journal: Journal
 
     def run_task(
-        self, payload: Payload, name: str, variables: Mapping[str, str], on_progress: Callable[[Progress], None]
+        self, payload: Payload, name: str, variables: Variables, on_progress: Callable[[Progress], None]
     ) -> TaskResult:
         """Run a one-shot task to its end.
 
@@ -157,7 +158,7 @@ class ProcessHost:
         return place
 
     def _started(
-        self, role: str, payload: Payload, name: str, place: Path, variables: Mapping[str, str], *, stdout: int
+        self, role: str, payload: Payload, name: str, place: Path, variables: Variables, *, stdout: int
     ) -> tuple[subprocess.Popen[bytes], RunningProcess]:
         """Start a child and journal it; an interrupt that comes meanwhile ends it again."""
         with _interrupts_held() as came:
@@ -169,14 +170,15 @@ class ProcessHost:
         return child, running
 
     def _start(
-        self, payload: Payload, name: str, place: Path, variables: Mapping[str, str], *, stdout: int
+        self, payload: Payload, name: str, place: Path, variables: Variables, *, stdout: int
     ) -> subprocess.Popen[bytes]:
         task = payload.to_json()["task"]
         write_atomically(place / "payload.json", payload_bytes(payload))
         log = self.log_path(name)
         log.parent.mkdir(parents=True, exist_ok=True)
         environment = {key: os.environ[key] for key in _PASSED_ON if key in os.environ}
-        environment |= {"HOME": str(place / "home"), "TMPDIR": str(place / "tmp"), **variables}
+        environment |= {"HOME": str(place / "home"), "TMPDIR": str(place / "tmp")}
+        environment |= {key: one.reveal() if isinstance(one, SecretValue) else one for key, one in variables.items()}
         (place / "home").mkdir()
         with log.open("wb") as stream:
             return subprocess.Popen(

@@ -12,10 +12,12 @@ from compiler.pipeline import CompiledEnvironment
 from llmops.apply.journal import Journal
 from llmops.apply.servers import LivePair
 from llmops.errors import OperationFailed
+from llmops.io.secrets import read_secret
 from llmops.workspace import Workspace
 from llmops_runtime.stores import open_store
 from llmops_spec.environment import EnvironmentSpec
 from llmops_spec.payloads import process
+from llmops_spec.secret import SecretValue
 from llmops_spec.store import Store
 
 
@@ -41,6 +43,18 @@ class Site:
                 process.RUN_NAME: run_name,
             }
         return variables
+
+    def training_secrets(self) -> dict[str, SecretValue]:
+        """What a training is told that nobody else may know.
+
+        Raises:
+            OperationFailed: a secret that the spec refers to is not there.
+        """
+        token = self.spec.tracking.mlflow.token if self.spec.tracking is not None else None
+        if token is None:
+            return {}
+        purpose = "the token of the tracking server"
+        return {process.TRACKING_TOKEN: read_secret(token, self.workspace.root, purpose=purpose)}
 
     def live_pairs(self) -> dict[str, LivePair]:
         """The pairs that were rolled out here and not removed since, by service; alive or not."""

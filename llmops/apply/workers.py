@@ -12,6 +12,7 @@ from llmops.apply.site import Site
 from llmops_spec.payloads import process
 from llmops_spec.payloads.base import Payload
 from llmops_spec.payloads.results import Progress, TaskResult
+from llmops_spec.secret import Variables
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +41,7 @@ class LocalWorkers:
                 refuse_taken(one.step.port, one.step.name, live.get(one.step.name))
 
     def run_task(
-        self, payload: Payload, name: str, variables: Mapping[str, str], on_progress: Callable[[Progress], None]
+        self, payload: Payload, name: str, variables: Variables, on_progress: Callable[[Progress], None]
     ) -> TaskResult:
         return self.processes.run_task(payload, name, variables, on_progress)
 

@@ -10,6 +10,8 @@ PINS: Final = "LLMOPS_PINS"
 """The inputs that were verified: `<step key>=<manifest digest>`, joined by commas. Other bytes are refused."""
 TRACKING_URI: Final = "LLMOPS_TRACKING_URI"
 TRACKING_EXPERIMENT: Final = "LLMOPS_TRACKING_EXPERIMENT"
+TRACKING_TOKEN: Final = "MLFLOW_TRACKING_TOKEN"  # noqa: S105  # its name
+"""Bearer token of the tracking server, under the name that MLflow reads. A secret: trainings alone have it."""
 RUN_NAME: Final = "LLMOPS_RUN_NAME"
 """Name of the tracked run: the training's."""
 LISTEN: Final = "LLMOPS_LISTEN"

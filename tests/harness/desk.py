@@ -34,6 +34,7 @@ from llmops_spec.payloads.data import CheckDataPayload
 from llmops_spec.payloads.evaluation import EvaluatePayload
 from llmops_spec.payloads.results import Progress, TaskResult
 from llmops_spec.payloads.training import TrainPayload
+from llmops_spec.secret import Variables
 from llmops_spec.store import Store, publish, read_output
 from policies.gates.records import planned_digest
 
@@ -63,13 +64,16 @@ class QuickWorkers:
 
     store: Store
     ran: list[str] = field(default_factory=list[str])
+    given: dict[str, Variables] = field(default_factory=dict[str, Variables])
+    """What each task was told beside its payload, last time."""
     serving: dict[int, ThreadingHTTPServer] = field(default_factory=dict[int, ThreadingHTTPServer])
     """By port."""
 
     def run_task(
-        self, payload: Payload, name: str, variables: Mapping[str, str], on_progress: Callable[[Progress], None]
+        self, payload: Payload, name: str, variables: Variables, on_progress: Callable[[Progress], None]
     ) -> TaskResult:
         self.ran.append(name)
+        self.given[name] = variables
         on_progress(Progress(phase="working", done=1, total=1, unit="steps"))
         with TemporaryDirectory() as folder:
             self._write(payload, Path(folder) / "outputs")

@@ -35,6 +35,27 @@ OWN = [
         "tracking.mlflow.experiment",
         ("Environment", "staging", "tracking", {"mlflow": {"uri": "http://mlflow:5000"}}),
     ),
+    *(
+        edit(
+            "Environment",
+            "staging",
+            "tracking",
+            {
+                "mlflow": {
+                    "uri": "http://mlflow:5000",
+                    "token": {"kubernetesSecret": {"name": "a", "key": "b", **other}},
+                }
+            },
+            f"tracking.mlflow.token.kubernetesSecret.{next(iter(other))}",
+            (
+                "Environment",
+                "staging",
+                "tracking",
+                {"mlflow": {"uri": "http://mlflow:5000", "token": {"kubernetesSecret": {"name": "a", "key": "b"}}}},
+            ),
+        )
+        for other in ({"name": "c"}, {"key": "c"})
+    ),
     edit("Environment", "staging", "overrides", {"Service": {"support": {"replicas": 5}}}),
     edit("Service", "support", "resources.cpu", "7"),
     edit("Service", "support", "resources.memory", "7Gi"),

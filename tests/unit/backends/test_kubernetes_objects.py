@@ -257,6 +257,29 @@ def test_a_tracking_server_is_named_to_trainings_and_let_through_for_them_alone(
     assert trained["spec"]["template"]["metadata"]["labels"]["llmops.dev/task"] == "train"
 
 
+def test_a_tracking_token_is_a_key_of_a_secret_that_trainings_alone_are_given(spec):
+    token = {"kubernetesSecret": {"name": "mlflow", "key": "token"}}
+    spec.set("Environment", "staging", "spec.tracking", {"mlflow": {"uri": "http://mlflow:5000", "token": token}})
+    compiled = spec.compile()
+    for body, pod in pods(compiled):
+        given = [one for container in containers(pod) for one in container["env"] if "valueFrom" in one]
+        is_training = body["metadata"]["name"].startswith("train-")
+        assert [one["name"] for one in given] == (["MLFLOW_TRACKING_TOKEN"] if is_training else [])
+        for one in given:
+            assert one["valueFrom"] == {"secretKeyRef": {"name": "mlflow", "key": "token", "optional": False}}
+    names = {body["metadata"]["name"] for body in compiled.jobs}
+    spec.set("Environment", "staging", "spec.tracking.mlflow.token.kubernetesSecret.key", "other")
+    assert {body["metadata"]["name"] for body in spec.compile().jobs} == names  # keys know nothing of secrets
+
+
+@pytest.mark.parametrize("token", [{"env": "TOKEN"}, {"file": "token"}])
+def test_a_secret_of_this_machine_is_refused_for_a_cluster(spec, token):
+    spec.set("Environment", "staging", "spec.tracking", {"mlflow": {"uri": "http://mlflow:5000", "token": token}})
+    (found,) = spec.compile().findings
+    assert found.name == "unsupported-field"
+    assert "kubernetesSecret" in found.note
+
+
 def test_one_replica_has_no_disruption_budget(spec, staging):
     assert len(_names(staging, "PodDisruptionBudget")) == 2
     spec.set("Environment", "staging", "spec.overrides", {})

@@ -25,6 +25,8 @@ READ_ELSEWHERE = {
     "Environment.spec.store.file.path": "llmops.apply.site",
     "Environment.spec.tracking.mlflow.uri": "llmops.apply.site",
     "Environment.spec.tracking.mlflow.experiment": "llmops.apply.site",
+    "Environment.spec.tracking.mlflow.token.env": "llmops.io.secrets",
+    "Environment.spec.tracking.mlflow.token.file": "llmops.io.secrets",
     "Project.spec.protectedBranch": "backends.ci.backend",
     "Model.spec.from.huggingFace.repository": "compiler.checks.models",
     "Model.spec.from.huggingFace.revision": "compiler.checks.models",
@@ -58,6 +60,13 @@ STATED = [
     edit("Service", "support", "resources.memory", "7Gi"),
     edit("Environment", "local", "images", {"runtime": "a", "engine": "b"}),
     edit("Environment", "local", "store", {"pvc": {"claim": "c"}}, "store.pvc"),
+    edit(
+        "Environment",
+        "local",
+        "tracking",
+        {"mlflow": {"uri": "http://x", "token": {"kubernetesSecret": {"name": "a", "key": "b"}}}},
+        "tracking.mlflow.token.kubernetesSecret",
+    ),
     *(one for one in metadata_edits(RESOURCES) if one.field.endswith((".labels", ".annotations"))),
 ]
 UNCHANGING = {
