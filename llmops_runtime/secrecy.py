@@ -6,6 +6,7 @@ tracebacks and log handlers included, holds no value of a secret variable.
 
 from __future__ import annotations
 
+import atexit
 import io
 import sys
 import threading
@@ -27,7 +28,8 @@ def hide_secrets(environment: Mapping[str, str]) -> None:
     """From now on write to standard error without the secrets of `environment`; nothing changes where it has none."""
     values = secret_values(environment)
     if values:
-        sys.stderr = SecretiveStream(sys.stderr, values)
+        sys.stderr = stream = SecretiveStream(sys.stderr, values)
+        atexit.register(stream.close)
 
 
 class SecretiveStream(io.TextIOBase):
