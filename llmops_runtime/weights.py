@@ -8,6 +8,7 @@ index names only files beside it; every tensor has its place in the architecture
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -41,19 +42,48 @@ def open_stored(stored: StoredModel, store: Store, folder: Path, *, dtype: str) 
         TaskFailed: `bad-model`, where the folder is refused or cannot be loaded; `store`, where it is not there.
         StoreCorrupt: the bytes are not what the store's manifest says.
     """
-    base = _fetch(store, stored.model, folder / "model")
+    return open_states([stored], store, folder, dtype=dtype)[0]
+
+
+def open_states(states: Sequence[StoredModel], store: Store, folder: Path, *, dtype: str) -> list[OpenedModel]:
+    """Open a stored model in several states: all over the first one's base weights, each under its own adapter.
+
+    The states have the base's tensors in common, but for one-dimensional ones: an adapter may bring biases, which are
+    written in place. Merging an adapter with `safe_merge` gives what it changes new tensors. Raises as `open_stored`.
+    """
+    base = _fetch(store, states[0].model, folder / "model")
     check_model_folder(base)
-    adapter = None
-    if stored.adapter is not None:
-        adapter = _fetch(store, stored.adapter, folder / "adapter")
-        check_adapter_folder(adapter)
+    adapters = [_adapter(one, store, folder / f"adapter-{place}") for place, one in enumerate(states)]
     model = _load_model(base, dtype)
-    if adapter is not None:
-        model = _put_adapter(model, adapter)
-    tokenizer = _load_tokenizer(base)
-    if stored.chat_template is not None:
-        tokenizer.chat_template = stored.chat_template
-    return OpenedModel(model=model, tokenizer=tokenizer)
+    opened: list[OpenedModel] = []
+    for one, adapter in zip(states, adapters, strict=True):
+        own = model if len(states) == 1 else _beside(model)
+        tokenizer = _load_tokenizer(base)
+        if one.chat_template is not None:
+            tokenizer.chat_template = one.chat_template
+        opened.append(OpenedModel(model=own if adapter is None else _put_adapter(own, adapter), tokenizer=tokenizer))
+    return opened
+
+
+def _adapter(stored: StoredModel, store: Store, destination: Path) -> Path | None:
+    if stored.adapter is None:
+        return None
+    adapter = _fetch(store, stored.adapter, destination)
+    check_adapter_folder(adapter)
+    return adapter
+
+
+def _beside(model: Any) -> Any:
+    """A second model with parameters of its own over the tensors of the first."""
+    import copy
+
+    from torch.nn import Parameter
+
+    shared = {
+        id(one): Parameter(one.data if one.dim() > 1 else one.data.clone(), requires_grad=False)
+        for one in model.parameters()
+    }
+    return copy.deepcopy(model, shared)
 
 
 def check_model_folder(folder: Path) -> None:

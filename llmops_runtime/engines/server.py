@@ -1,4 +1,4 @@
-"""The `engine` task: one set of weights behind the OpenAI API, until it is told to stop.
+"""The `engine` task: one set of weights, in one or several states, behind the OpenAI API, until it is told to stop.
 
 Called by the task runner. Promises: it is ready only after it has decoded something; requests that came before
 SIGTERM are answered. One extension: `structured_outputs: {"choice": [texts]}` gives exactly one of the texts.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
@@ -19,7 +19,7 @@ from aiohttp import web
 from llmops_runtime.context import TaskContext
 from llmops_runtime.engines.counters import EngineCounters
 from llmops_runtime.engines.transformers import TransformersServer
-from llmops_runtime.engines.weights import load_model
+from llmops_runtime.engines.weights import load_states
 from llmops_runtime.engines.worker import Finished, Job, ModelFailed, Piece
 from llmops_runtime.failures import TaskFailed
 from llmops_runtime.serving.errors import ApiError, bad_request, shape_errors
@@ -41,37 +41,40 @@ def serve_engine(payload: EnginePayload, context: TaskContext) -> None:
     """
     log_to_stderr()
     context.progress("loading the model", 0, 1, "models")
-    loaded = load_model(context.store(), payload.weights, payload.transformers, context.work)
+    states = {payload.model_name: payload.weights, **{one.model_name: one.weights for one in payload.others}}
+    loaded = load_states(context.store(), list(states.values()), payload.transformers, context.work)
     context.progress("loading the model", 1, 1, "models")
-    asyncio.run(_serve(payload, context, TransformersServer(loaded, payload.transformers)))
+    servers = [TransformersServer(one, payload.transformers) for one in loaded]
+    asyncio.run(_serve(context, dict(zip(states, servers, strict=True))))
 
 
-async def _serve(payload: EnginePayload, context: TaskContext, server: TransformersServer) -> None:
-    endpoints = Endpoints(
-        model_name=payload.model_name,
-        server=server,
-        counters=EngineCounters(server.worker.load),
-        started=int(time.time()),
-    )
+async def _serve(context: TaskContext, servers: Mapping[str, TransformersServer]) -> None:
+    def load() -> tuple[int, int]:
+        loads = [one.worker.load() for one in servers.values()]
+        return sum(running for running, _ in loads), sum(waiting for _, waiting in loads)
+
+    endpoints = Endpoints(servers=servers, counters=EngineCounters(load), started=int(time.time()))
     ready = Ready(task="engine", pid=os.getpid(), port=0)
     standing = StandingProcess(endpoints.application(), context, ready, drain_seconds=_DRAIN_SECONDS)
 
     async def warm_up() -> None:
         try:
-            await server.warm_up()
+            for server in servers.values():
+                await server.warm_up()
         except ModelFailed as error:
             raise TaskFailed("bad-model", "the model cannot decode; the engine's log says why") from error
 
     try:
         await standing.run(healthy=warm_up)
     finally:
-        server.worker.close()
+        for server in servers.values():
+            server.worker.close()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoints:
-    model_name: str
-    server: TransformersServer
+    servers: Mapping[str, TransformersServer]
+    """By model name. Each state decodes in batches of its own."""
     counters: EngineCounters
     started: int
     """Unix time."""
@@ -92,12 +95,10 @@ class Endpoints:
     async def chat(self, request: web.Request) -> web.StreamResponse:
         """`/v1/chat/completions`."""
         chat = parse_chat(await read_body(request), choices=True)
-        if chat.model != self.model_name:
-            raise unknown_model(chat.model, self.model_name)
-        job = self.server.start(chat)
+        job = self._server(chat.model).start(chat)
         async with aclosing(job.listen()) as news:
             try:
-                return await (self._stream(request, chat, job, news) if chat.stream else self._whole(job, news))
+                return await (self._stream(request, chat, job, news) if chat.stream else self._whole(chat, job, news))
             except ModelFailed as error:
                 raise ApiError(500, "the model failed; the engine's log says why", code="model_failed") from error
 
@@ -107,28 +108,32 @@ class Endpoints:
         text = body.get("prompt")
         if not isinstance(text, str) or not is_unicode(text):
             raise bad_request("`prompt` must be a text", "prompt")
-        if body.get("model", self.model_name) != self.model_name:
-            raise unknown_model(str(body["model"]), self.model_name)
+        server = self._server(str(body.get("model", next(iter(self.servers)))))
         special = body.get("add_special_tokens", True)
-        count = self.server.count_tokens(text, add_special_tokens=special is True)
+        count = server.count_tokens(text, add_special_tokens=special is True)
         return web.json_response({"count": count})
 
     async def models(self, _request: web.Request) -> web.Response:
-        return web.json_response(model_list(self.model_name, self.started))
+        return web.json_response(model_list(self.servers, self.started))
 
     async def health(self, _request: web.Request) -> web.Response:
-        alive = self.server.worker.alive
+        alive = all(one.worker.alive for one in self.servers.values())
         return web.json_response({"status": "ok" if alive else "stopped decoding"}, status=200 if alive else 503)
 
     async def metrics(self, _request: web.Request) -> web.Response:
         return web.Response(body=self.counters.text(), content_type="text/plain", charset="utf-8")
 
-    async def _whole(self, job: Job, news: AsyncIterator[Piece | Finished]) -> web.Response:
+    def _server(self, model: str) -> TransformersServer:
+        if model not in self.servers:
+            raise unknown_model(model, self.servers)
+        return self.servers[model]
+
+    async def _whole(self, chat: ChatRequest, job: Job, news: AsyncIterator[Piece | Finished]) -> web.Response:
         text = ""
         async for one in news:
             if isinstance(one, Finished):
                 usage = self._finished(job, one)
-                return web.json_response(Reply(model=self.model_name).whole(text, one.finish_reason, usage))
+                return web.json_response(Reply(model=chat.model).whole(text, one.finish_reason, usage))
             text += one.text
         raise ModelFailed
 
@@ -136,7 +141,7 @@ class Endpoints:
         self, request: web.Request, chat: ChatRequest, job: Job, news: AsyncIterator[Piece | Finished]
     ) -> web.StreamResponse:
         """Server-sent events. A failure after the first one can only be told as an event."""
-        reply = Reply(model=self.model_name)
+        reply = Reply(model=chat.model)
         response = web.StreamResponse(headers=dict(STREAM_HEADERS))
         await response.prepare(request)
         await response.write(reply.beginning())

@@ -1,16 +1,17 @@
-"""Makes a stored model ready to decode.
+"""Makes a stored model ready to decode, in one or several states of the same base weights.
 
 Called by the engine. What may be loaded is for `llmops_runtime.weights` to say.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from llmops_runtime.failures import TaskFailed
-from llmops_runtime.weights import first_line, open_stored
+from llmops_runtime.weights import OpenedModel, first_line, open_states
 from llmops_spec.engine import TransformersEngine
 from llmops_spec.payloads.training import StoredModel
 from llmops_spec.store import Store
@@ -25,8 +26,12 @@ class LoadedModel:
     end_tokens: frozenset[int]
 
 
-def load_model(store: Store, weights: StoredModel, settings: TransformersEngine, folder: Path) -> LoadedModel:
-    """Copy the model out of the store and load it.
+def load_states(
+    store: Store, states: Sequence[StoredModel], settings: TransformersEngine, folder: Path
+) -> list[LoadedModel]:
+    """Copy the model out of the store and load it in each of the states, which have their base weights in common.
+
+    A state computes exactly what it would compute alone; what its adapter leaves as it is lies in memory once.
 
     Raises:
         TaskFailed: it is not one that we load.
@@ -37,18 +42,36 @@ def load_model(store: Store, weights: StoredModel, settings: TransformersEngine,
     if settings.device == "cuda" and not torch.cuda.is_available():
         raise TaskFailed("bad-model", "the engine wants a CUDA device, and there is none here", "use `device: cpu`")
     torch.set_num_threads(settings.threads)
-    opened = open_stored(weights, store, folder, dtype=settings.dtype)
+    opened = open_states(states, store, folder, dtype=settings.dtype)
+    models = [
+        one.model if state.adapter is None else _merged(one.model) for state, one in zip(states, opened, strict=True)
+    ]
+    _move(models, settings.device)
+    return [_ready(model, one) for model, one in zip(models, opened, strict=True)]
+
+
+def _ready(model: Any, opened: OpenedModel) -> LoadedModel:
     if not opened.tokenizer.chat_template:
         raise _refused("it has no chat template", "give the model a `chatTemplate`")
-    model = opened.model if weights.adapter is None else _merged(opened.model)
     model.eval()
-    model.to(settings.device)
     return LoadedModel(
         model=model,
         tokenizer=opened.tokenizer,
         context_length=_context_length(model),
         end_tokens=_end_tokens(model, opened.tokenizer),
     )
+
+
+def _move(models: Sequence[Any], device: str) -> None:
+    """Put models on a device so that the weights which they have in common are still there once."""
+    moved: dict[tuple[int, Any], tuple[Any, Any]] = {}  # beside its copy the original, lest its address be used again
+    for model in models:
+        for one in model.parameters():
+            place = (one.data_ptr(), one.shape)
+            if place not in moved:
+                moved[place] = (one.data, one.data.to(device))
+            one.data = moved[place][1]
+        model.to(device)
 
 
 def _merged(model: Any) -> Any:

@@ -97,7 +97,7 @@ class Gateway:
         return web.json_response(content, headers=passage.headers())
 
     async def models(self, _request: web.Request) -> web.Response:
-        return web.json_response(model_list(self.payload.model_name, self.started))
+        return web.json_response(model_list([self.payload.model_name], self.started))
 
     async def health(self, _request: web.Request) -> web.Response:
         """200 where a question would reach the model."""
@@ -109,7 +109,7 @@ class Gateway:
 
     def _bounded(self, chat: ChatRequest) -> ChatRequest:
         if chat.model != self.payload.model_name:
-            raise unknown_model(chat.model, self.payload.model_name)
+            raise unknown_model(chat.model, [self.payload.model_name])
         most = self.payload.prompt.output.max_tokens
         if chat.max_tokens is not None and chat.max_tokens > most:
             raise bad_request(f"`max_tokens` is {chat.max_tokens}; this service gives at most {most}", "max_tokens")

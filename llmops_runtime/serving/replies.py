@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -71,5 +71,6 @@ def event(data: Mapping[str, Any]) -> bytes:
     return b"data: " + json.dumps(data, ensure_ascii=False).encode() + b"\n\n"
 
 
-def model_list(name: str, created: int) -> dict[str, Any]:
-    return {"object": "list", "data": [{"id": name, "object": "model", "created": created, "owned_by": "llmops"}]}
+def model_list(names: Iterable[str], created: int) -> dict[str, Any]:
+    models = [{"id": name, "object": "model", "created": created, "owned_by": "llmops"} for name in names]
+    return {"object": "list", "data": models}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NoReturn, TypeAlias, cast
 
@@ -252,7 +252,6 @@ def _choices(body: Body) -> tuple[str, ...]:
             raise bad_request("`structured_outputs` must be `{choice: [texts]}`", "structured_outputs")
 
 
-def unknown_model(name: str, known: str) -> ApiError:
-    return ApiError(
-        404, f"the model `{name}` does not exist; there is `{known}`", code="model_not_found", param="model"
-    )
+def unknown_model(name: str, known: Iterable[str]) -> ApiError:
+    there = ", ".join(f"`{one}`" for one in known)
+    return ApiError(404, f"the model `{name}` does not exist; there is {there}", code="model_not_found", param="model")

@@ -15,6 +15,13 @@ from llmops_spec.payloads.training import StoredModel
 from llmops_spec.prompt import PromptSpec
 
 
+class ServedState(SpecModel):
+    """Another state of an engine's base weights: under another adapter, or under none."""
+
+    model_name: str
+    weights: StoredModel
+
+
 class EnginePayload(Payload):
     """One set of weights behind `/v1/chat/completions`, `/v1/models` and `/health`."""
 
@@ -22,6 +29,9 @@ class EnginePayload(Payload):
     model_name: str
     """The `model` of requests and answers."""
     weights: StoredModel
+    others: list[ServedState] = Field(default_factory=list[ServedState])
+    """Further states of the same base weights, each behind its own name. For whoever starts one engine for several
+    evaluations: no step's payload holds any."""
     transformers: TransformersEngine = Field(default_factory=TransformersEngine)
     versions: dict[str, str]
 

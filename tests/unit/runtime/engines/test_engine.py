@@ -12,7 +12,7 @@ from aiohttp import web
 from llmops_runtime.engines.counters import EngineCounters
 from llmops_runtime.engines.server import Endpoints
 from llmops_runtime.engines.transformers import TransformersServer
-from llmops_runtime.engines.weights import load_model
+from llmops_runtime.engines.weights import load_states
 from llmops_runtime.failures import TaskFailed
 from llmops_runtime.stores import open_store
 from llmops_spec.engine import TransformersEngine
@@ -28,13 +28,13 @@ QUESTIONS = [f"{'where is my parcel ' * (n % 4)}number {n}?" for n in range(16)]
 
 @pytest.fixture(scope="session")
 def loaded(store, tmp_path_factory):
-    return load_model(store, MODEL, TransformersEngine(), tmp_path_factory.mktemp("work"))
+    return load_states(store, [MODEL], TransformersEngine(), tmp_path_factory.mktemp("work"))[0]
 
 
 @asynccontextmanager
 async def served(loaded, **settings):
     server = TransformersServer(loaded, TransformersEngine(**settings))
-    endpoints = Endpoints(model_name="tiny", server=server, counters=EngineCounters(server.worker.load), started=1)
+    endpoints = Endpoints(servers={"tiny": server}, counters=EngineCounters(server.worker.load), started=1)
     runner = web.AppRunner(endpoints.application(), access_log=None, handler_cancellation=True, shutdown_timeout=5)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -290,7 +290,7 @@ SPOILT = {
 def test_what_is_not_loaded(model_folder, tmp_path, spoil, message) -> None:
     store = spoilt(model_folder, tmp_path, spoil)
     with pytest.raises(TaskFailed, match=message) as caught:
-        load_model(store, MODEL, TransformersEngine(), tmp_path / "work")
+        load_states(store, [MODEL], TransformersEngine(), tmp_path / "work")
     assert caught.value.failure.code == "bad-model"
 
 
@@ -300,7 +300,7 @@ def test_swapped_bytes_are_noticed_before_they_are_read(model_folder, tmp_path) 
     largest.chmod(0o644)
     largest.write_bytes(largest.read_bytes()[:-1] + b"x")
     with pytest.raises(StoreCorrupt):
-        load_model(store, MODEL, TransformersEngine(), tmp_path / "work")
+        load_states(store, [MODEL], TransformersEngine(), tmp_path / "work")
 
 
 def test_adapter_changes_answers_as_peft_does(loaded, model_folder, store, tmp_path) -> None:
@@ -319,7 +319,7 @@ def test_adapter_changes_answers_as_peft_does(loaded, model_folder, store, tmp_p
         adapter=f"store://{'b' * 64}/adapter",
         chat_template="{{ messages[0]['content'] }}",
     )
-    merged = load_model(store, weights, TransformersEngine(), tmp_path / "work")
+    (merged,) = load_states(store, [weights], TransformersEngine(), tmp_path / "work")
     again = PeftModel.from_pretrained(
         AutoModelForCausalLM.from_pretrained(model_folder), tmp_path / "made" / "adapter"
     ).eval()
