@@ -126,3 +126,28 @@ def test_a_failing_run_tells_no_secret_either(rows: Command) -> None:
     assert ended.code == Exit.STEP_FAILED
     assert _CANARY not in ended.out + ended.err
     assert [path for path, data in _everything_written(rows.root, rows.home).items() if _CANARY.encode() in data] == []
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        _CANARY,
+        f"[{_CANARY}]",
+        f"{{value: {_CANARY}}}",
+        f'{{env: "{_CANARY} "}}',
+        f"{{kubernetesSecret: {_CANARY}}}",
+        f"{{env: A, file: {_CANARY}}}",
+        f"|\n        {_CANARY}",
+        f"{_CANARY}, tpyo: 1",
+    ],
+)
+@pytest.mark.parametrize("how", ["text", "json"])
+def test_a_secret_that_stands_in_the_spec_is_reported_and_not_repeated(rows: Command, written: str, how: str) -> None:
+    mlflow = f"{{uri: http://x, token: {written}}}"
+    if "\n" in written:
+        mlflow = f"\n      uri: http://x\n      token: {written}"
+    rows.edit("environment.yaml", "  store:", f"  tracking:\n    mlflow: {mlflow}\n  store:")
+    for words in (["validate"], ["plan", "--env", "local"]):
+        ended = rows(*words, "--format", how, code=Exit.FINDINGS)
+        assert _CANARY not in ended.out + ended.err
+        assert "token" in ended.out or "`tpyo`" in ended.out or "exactly one" in ended.out or "`value`" in ended.out
