@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from compiler.graph import ResourceGraph
 from compiler.lineage import chat_template, context_length
+from compiler.locked_files import locked_files, locked_rows
 from compiler.plan import (
     ArtifactStep,
     CheckData,
@@ -82,9 +83,9 @@ class _Maker:
 
     # --- data
 
-    def _fetch(self, name: str, sources: dict[str, str]) -> Fetch:
-        """Bring files into the store: output name to path in the project."""
-        files = {output: self._source(path) for output, path in sorted(sources.items())}
+    def _fetch(self, name: str, sources: dict[str, SourceFile]) -> Fetch:
+        """Bring files into the store, by output name."""
+        files = dict(sorted(sources.items()))
         key = digest({"fetch": {output: one.digest for output, one in files.items()}})
         step = self._add(Fetch(name=name, key=key, files=files))
         assert isinstance(step, Fetch)
@@ -95,10 +96,17 @@ class _Maker:
         assert fact is not None, path  # the check `missing-file` has passed
         return SourceFile(path=path, digest=fact.digest, bytes=fact.bytes)
 
+    def _rows_file(self, dataset: Dataset, name: str, split: Split) -> SourceFile:
+        if split.path is not None:
+            return self._source(split.path)
+        entry = self.graph.lock.split(dataset.metadata.name, name, split)
+        assert entry is not None  # the check `unlocked-artifact` has passed
+        return SourceFile(remote=locked_rows(entry), digest=entry.sha256, bytes=entry.bytes)
+
     def _raw_rows(self, dataset: Dataset, name: str, split: Split) -> tuple[Rows, StepId]:
-        ending = "csv" if split.path.endswith(".csv") else "jsonl"
+        ending = "csv" if split.file.endswith(".csv") else "jsonl"
         output = f"{ROWS}.{ending}"
-        fetched = self._fetch(f"{dataset.metadata.name}@{name}", {output: split.path})
+        fetched = self._fetch(f"{dataset.metadata.name}@{name}", {output: self._rows_file(dataset, name, split)})
         return Rows(ref=make_ref(fetched.key, output), format=ending), step_id(fetched)
 
     def _rows(self, dataset: Dataset, split_name: str) -> tuple[Rows, StepId]:
@@ -210,11 +218,17 @@ class _Maker:
         if source.training is not None:
             made_by, key = self._train(self._get(Training, source.training))
             return key, [made_by]
-        assert source.path is not None  # scratch, hugging-face: refused by checks and by the targets
-        folder = f"{source.path.rstrip('/')}/"
-        names = [path for path in self.files.list_files() if path.startswith(folder)]
-        fetched = self._fetch(model.metadata.name, {f"{output}/{path.removeprefix(folder)}": path for path in names})
+        entry = self.graph.lock.model(model)
+        files = locked_files(entry) if entry is not None else self._folder(source.path)
+        fetched = self._fetch(model.metadata.name, {f"{output}/{name}": one for name, one in files.items()})
         return fetched.key, [step_id(fetched)]
+
+    def _folder(self, path: str | None) -> dict[str, SourceFile]:
+        """The files below a folder of the project, by their names in it."""
+        assert path is not None  # scratch, unlocked, hosted or compressed: refused by checks and by the targets
+        folder = f"{path.rstrip('/')}/"
+        names = (one for one in self.files.list_files() if one.startswith(folder))
+        return {one.removeprefix(folder): self._source(one) for one in names}
 
     # --- evaluations and decisions
 
@@ -311,7 +325,7 @@ class _Maker:
         if baseline.record is None:
             return self._evaluate(evaluation, baseline)
         name = f"{gate.metadata.name}@baseline-{digest(baseline.record)[:8]}"
-        fetched = self._fetch(name, {"record.jsonl": baseline.record})
+        fetched = self._fetch(name, {"record.jsonl": self._source(baseline.record)})
         return step_id(fetched), make_ref(fetched.key, "record.jsonl")
 
     def _subject_facts(self, evaluation: Evaluation, gate: Gate) -> dict[str, str]:

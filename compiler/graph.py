@@ -8,9 +8,10 @@ so whatever would be computed from it stays silent.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NewType, TypeVar, cast
 
+from compiler.lockfile import Lock
 from compiler.source import LocatedMapping, Span, child
 from llmops_spec.base import Resource
 from llmops_spec.environment import Environment
@@ -127,6 +128,8 @@ class ResourceGraph:
     environment_node: ResourceNode
     nodes: Mapping[ResourceId, ResourceNode]
     """Sorted by id. The project and the environments are among them."""
+    lock: Lock = field(default_factory=Lock)
+    """What remote things and data were when they were locked."""
 
     def of(self, kind: type[R]) -> Iterator[tuple[ResourceNode, R]]:
         """Sound resources of a kind with their nodes, sorted by name."""

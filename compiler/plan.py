@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, Final, Literal, TypeAlias
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from llmops_spec.base import SpecModel
 from llmops_spec.digests import digest
@@ -21,6 +21,7 @@ from llmops_spec.payloads.data import CheckDataPayload, TransformPayload
 from llmops_spec.payloads.evaluation import EvaluatePayload
 from llmops_spec.payloads.serving import EnginePayload, GatewayPayload
 from llmops_spec.payloads.training import TrainPayload
+from llmops_spec.sources import RemoteFile
 from llmops_spec.store import StepKey, StoreRef
 
 PLAN_FORMAT: Final = 1
@@ -36,13 +37,16 @@ class StepBase(SpecModel):
 
 
 class SourceFile(SpecModel):
-    path: str
+    """A file of the project, at `path`, or one that is brought here from elsewhere."""
+
+    path: str | None = None
+    remote: RemoteFile | None = None
     digest: StepKey
     bytes: int
 
 
 class Fetch(StepBase):
-    """Bring files of the project into the store, by digest."""
+    """Bring files into the store, by digest."""
 
     kind: Literal["fetch"] = "fetch"
     key: StepKey
@@ -197,11 +201,22 @@ class Basis(SpecModel):
     """Digest of the decisions found in the store."""
 
 
+BaseName: TypeAlias = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{40}|[0-9a-f]{64}|working-tree|bootstrap)$")]
+"""What gates were taken from beside the change itself: a commit, nothing but the working tree, or no Git at all."""
+WORKING_TREE: Final = "working-tree"
+BOOTSTRAP: Final = "bootstrap"
+
+
+def is_commit(base: BaseName) -> bool:
+    return base not in (WORKING_TREE, BOOTSTRAP)
+
+
 class Plan(SpecModel):
     format_version: int = PLAN_FORMAT
     project: str
     environment: str
     target: str
+    base: BaseName = WORKING_TREE
     steps: list[PlannedStep]
     removals: list[str] = Field(default_factory=list)
     """Live services that the spec no longer has."""
@@ -221,4 +236,6 @@ class Plan(SpecModel):
         """Of everything but what the store and the live state made of it: progress does not move it."""
         ordered = sorted(self.steps, key=lambda one: step_id(one.step))
         steps = [one.step.model_dump(by_alias=True, mode="json") for one in ordered]
-        return digest({"environment": self.environment, "steps": steps, "basis": self.basis.model_dump(mode="json")})
+        base = {"base": self.base} if self.base != WORKING_TREE else {}
+        body = {"environment": self.environment, "steps": steps, "basis": self.basis.model_dump(mode="json")}
+        return digest({**body, **base})

@@ -6,11 +6,12 @@ Plain data that passes hand on, so that no pass imports another.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from compiler.documents import RawDocument
 from compiler.graph import ResourceId
+from compiler.lockfile import Lock
 from llmops_spec.base import Resource
 from llmops_spec.project import Project
 
@@ -26,6 +27,7 @@ class Sources:
     documents: tuple[RawDocument, ...]
     files: tuple[str, ...]
     """Every spec file that was read."""
+    lock: Lock = field(default_factory=Lock)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -43,6 +45,7 @@ class ParsedProject:
     nameless: frozenset[str]
     """Kinds of documents whose name could not be told, which has been reported; empty text stands for any kind."""
     files: tuple[str, ...]
+    lock: Lock = field(default_factory=Lock)
 
     def may_hold(self, kind: str) -> bool:
         """Whether a resource of that kind may be there though none of its name is known."""

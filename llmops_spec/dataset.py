@@ -7,6 +7,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from llmops_spec.base import ProjectPath, Resource, ResourceName, SpecModel, exactly_one
+from llmops_spec.sources import RemoteFile
 
 
 class Column(SpecModel):
@@ -18,12 +19,25 @@ class Column(SpecModel):
 
 
 class Split(SpecModel):
-    path: ProjectPath
+    path: ProjectPath | None = None
     """A `.jsonl` file (one JSON object a line) or a `.csv` file with a header line, in UTF-8."""
+    source: RemoteFile | None = None
+    """Such a file that does not lie in the project, in place of `path`. `llmops lock` pins its bytes."""
     rows: int = Field(ge=1)
     """At least so many rows; `check-data` fails on fewer. Gates are planned with this number."""
     clusters: int | None = Field(default=None, ge=1)
     """At least so many distinct values of the cluster column."""
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if (self.path is None) == (self.source is None):
+            raise ValueError("give exactly one of path, source")
+        return self
+
+    @property
+    def file(self) -> str:
+        """Name of the file, wherever it lies; its ending says the format."""
+        return self.path if self.path is not None else self.source.name if self.source is not None else ""
 
 
 class Redact(SpecModel):

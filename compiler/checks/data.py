@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import combinations
 from pathlib import PurePosixPath
+from typing import NamedTuple
 
 from compiler.checks.question import FileCheck, GraphCheck
 from compiler.diagnostics.catalogue import (
@@ -24,7 +25,7 @@ from compiler.graph import ResourceGraph, ResourceNode
 from compiler.lineage import base_chain
 from compiler.ports import Reader
 from compiler.source import Span
-from llmops_spec.dataset import Dataset
+from llmops_spec.dataset import Dataset, Split
 from llmops_spec.evaluation import Evaluation
 from llmops_spec.gate import Gate
 from llmops_spec.model import Model
@@ -145,10 +146,10 @@ def clusters_are_counted(graph: ResourceGraph) -> Iterator[Diagnostic]:
 def formats_are_known(graph: ResourceGraph) -> Iterator[Diagnostic]:
     for node, dataset in graph.of(Dataset):
         for name, split in dataset.spec.splits.items():
-            if PurePosixPath(split.path).suffix not in FORMATS:
+            if PurePosixPath(split.file).suffix not in FORMATS:
                 yield UNSUPPORTED_DATA_FORMAT.at(
-                    node.span("spec", "splits", name, "path"),
-                    f"`{split.path}` is neither a `.jsonl` nor a `.csv` file",
+                    _place(node, name, split),
+                    f"`{split.file}` is neither a `.jsonl` nor a `.csv` file",
                     help="convert it: one JSON object a line, or CSV with a header line, in UTF-8",
                 )
 
@@ -157,12 +158,12 @@ def splits_are_apart(graph: ResourceGraph, files: Reader) -> Iterator[Diagnostic
     """Two splits of one dataset that are the same file."""
     for node, dataset in graph.of(Dataset):
         for (first, one), (second, other) in combinations(dataset.spec.splits.items(), 2):
-            if _same_file(one.path, other.path, files):
+            if _same_rows(_Rows(node.name, first, one), _Rows(node.name, second, other), graph, files):
                 yield OVERLAPPING_SPLITS.at(
-                    node.span("spec", "splits", second, "path"),
+                    _place(node, second, other),
                     f"splits `{first}` and `{second}` of dataset `{node.name}` are the same rows",
-                    related=[Label(span=node.span("spec", "splits", first, "path"), text=f"`{first}`")],
-                    note=_same_note(one.path, other.path),
+                    related=[Label(span=_place(node, first, one), text=f"`{first}`")],
+                    note=_same_note(one, other),
                     help="give each split rows of its own",
                 )
 
@@ -183,13 +184,15 @@ def evaluations_are_held_out(graph: ResourceGraph, files: Reader) -> Iterator[Di
                 same_split = (spec.dataset, name) == (training.spec.dataset, training.spec.split)
                 if dataset is trained_on and not same_split:
                     continue  # one dataset's splits are compared with each other where they are declared
-                if same_split or _same_file(split.path, trained.path, files):
+                measured_on = _Rows(spec.dataset, name, split)
+                fitted_on = _Rows(training.spec.dataset, training.spec.split, trained)
+                if same_split or _same_rows(measured_on, fitted_on, graph, files):
                     yield OVERLAPPING_SPLITS.at(
                         node.span("spec", "splits", index),
                         f"evaluation `{node.name}` measures model `{spec.subject.model}` on rows it was trained on",
                         label="evaluated here",
                         related=[Label(span=where.span("spec", "split"), text=f"training `{where.name}` uses them")],
-                        note=_same_note(split.path, trained.path),
+                        note=_same_note(split, trained),
                         help="evaluate on a split that no training of this model uses",
                     )
 
@@ -201,17 +204,44 @@ def _trainings_of(graph: ResourceGraph, model_name: str) -> Iterator[Training]:
             yield training
 
 
-def _same_file(one: str, other: str, files: Reader) -> bool:
-    if PurePosixPath(one) == PurePosixPath(other):
+def _place(node: ResourceNode, name: str, split: Split) -> Span:
+    """Where it is written which rows a split has."""
+    return node.span("spec", "splits", name, "path" if split.path is not None else "source")
+
+
+class _Rows(NamedTuple):
+    """A split with the names of its dataset and of itself."""
+
+    dataset: str
+    name: str
+    split: Split
+
+    def digest(self, graph: ResourceGraph, files: Reader) -> str | None:
+        """Of its file: as it is in the project, or as the lock has it."""
+        if self.split.path is not None:
+            fact = files.fact(self.split.path)
+            return fact.digest if fact is not None else None
+        entry = graph.lock.split(self.dataset, self.name, self.split)
+        return entry.sha256 if entry is not None else None
+
+
+def _same_rows(one: _Rows, other: _Rows, graph: ResourceGraph, files: Reader) -> bool:
+    if _same_place(one.split, other.split):
         return True
-    left, right = files.fact(one), files.fact(other)
-    return left is not None and right is not None and left.digest == right.digest
+    left = one.digest(graph, files)
+    return left is not None and left == other.digest(graph, files)
 
 
-def _same_note(one: str, other: str) -> str:
-    if PurePosixPath(one) == PurePosixPath(other):
-        return f"both are `{one}`"
-    return f"`{one}` and `{other}` have the same digest"
+def _same_place(one: Split, other: Split) -> bool:
+    if one.path is not None and other.path is not None:
+        return PurePosixPath(one.path) == PurePosixPath(other.path)
+    return one.path == other.path and one.source == other.source
+
+
+def _same_note(one: Split, other: Split) -> str:
+    if _same_place(one, other):
+        return f"both are `{one.file}`"
+    return f"`{one.file}` and `{other.file}` have the same digest"
 
 
 CHECKS = (

@@ -50,7 +50,8 @@ def folder_files(path: str, files: Reader) -> list[str]:
 def _named_files(graph: ResourceGraph) -> Iterator[tuple[str, str, Span]]:
     for node, dataset in graph.of(Dataset):
         for name, split in dataset.spec.splits.items():
-            if PurePosixPath(split.path).suffix in FORMATS:  # any other is `unsupported-data-format`
+            # any other format is `unsupported-data-format`
+            if split.path is not None and PurePosixPath(split.path).suffix in FORMATS:
                 yield split.path, "data file", node.span("spec", "splits", name, "path")
     for node, model in graph.of(Model):
         if model.spec.chat_template is not None:

@@ -1,6 +1,6 @@
 """Models: weights that can be loaded, safely, and adapters on the model that they were trained on.
 
-Reports `adapter-base-mismatch`, `unlocked-artifact`, `unsafe-weights`, `missing-weights`, `untrained-model`,
+Reports `adapter-base-mismatch`, `unsafe-weights`, `missing-weights`, `untrained-model`,
 `attention-heads`.
 """
 
@@ -16,7 +16,6 @@ from compiler.diagnostics.catalogue import (
     ADAPTER_BASE_MISMATCH,
     ATTENTION_HEADS,
     MISSING_WEIGHTS,
-    UNLOCKED_ARTIFACT,
     UNSAFE_WEIGHTS,
     UNTRAINED_MODEL,
 )
@@ -69,25 +68,6 @@ def _trained_adapter(node: ResourceNode, model: Model, training: Training, made:
             related=[Label(span=made.span("spec", "base"), text="trained on this model")],
             note="an adapter holds differences to the weights that it was trained on; on others they mean nothing",
             help=f"write `adapterOf: {base}`",
-        )
-
-
-def remote_weights_are_locked(graph: ResourceGraph) -> Iterator[Diagnostic]:
-    for node, model in graph.of(Model):
-        remote = model.spec.from_.hugging_face
-        if remote is None:
-            continue
-        commit = len(remote.revision) == 40 and set(remote.revision) <= set("0123456789abcdef")
-        said = (
-            "names a commit, and nothing pins the digests of its files" if commit else "may move without a commit here"
-        )
-        yield UNLOCKED_ARTIFACT.at(
-            node.span("spec", "from", "huggingFace", "revision"),
-            f"revision `{remote.revision}` of `{remote.repository}` {said}",
-            label="not locked to bytes",
-            note="the same commit of this project could train, evaluate and serve other weights tomorrow",
-            help="this version cannot lock remote weights: download them into the project and name the folder with"
-            " `from: {path: …}`",
         )
 
 
@@ -201,7 +181,6 @@ def _uneven_heads(node: ResourceNode, llama: Llama) -> Iterator[Diagnostic]:
 
 CHECKS = (
     GraphCheck(name="adapter-base", ask=adapters_sit_on_their_base),
-    GraphCheck(name="locked", ask=remote_weights_are_locked),
     FileCheck(name="weights", ask=folders_hold_safe_weights),
     GraphCheck(name="trained", ask=used_models_are_trained),
     GraphCheck(name="attention-heads", ask=heads_divide_their_sizes),

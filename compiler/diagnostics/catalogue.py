@@ -149,7 +149,36 @@ RETRIEVAL_VARIABLE: Final = declare("retrieval-variable", "retrieval for a varia
 RETRIEVAL_BUDGET: Final = declare("retrieval-budget", "passages that do not fit into the variable that receives them")
 CHUNK_SIZE: Final = declare("chunk-size", "passages that overlap wholly, or do not fit into the embedding model")
 COLLECTION_MISMATCH: Final = declare("collection-mismatch", "a collection of vectors that another model wrote")
-RERANKING: Final = declare("reranking", "a reranker without candidates to choose from, or candidates without a reranker")
+RERANKING: Final = declare(
+    "reranking", "a reranker without candidates to choose from, or candidates without a reranker"
+)
+
+# --- checks: scaling, roll-out and placement
+
+SCALE_TO_ZERO: Final = declare("scale-to-zero", "scaling to zero by a metric that the scaled pods report themselves")
+UNKNOWN_METRIC_NAME: Final = declare("unknown-metric-name", "scaling by a metric that nothing reports")
+SCALING_METRIC: Final = declare(
+    "scaling-metric", "scaling a streaming service by a metric that does not follow its load"
+)
+REPLICAS_AND_SCALING: Final = declare("replicas-and-scaling", "a fixed number of replicas beside scaling")
+STUCK_ROLLOUT: Final = declare("stuck-rollout", "a roll-out that may neither add nor miss a replica")
+WORKLOAD_MISMATCH: Final = declare("workload-mismatch", "an engine in a workload that cannot hold it")
+HOSTED_MISMATCH: Final = declare("hosted-mismatch", "a hosted model without a hosted engine, or the other way round")
+GPUS_AND_RANKS: Final = declare("gpus-and-ranks", "a replica with another number of GPUs than ranks")
+NO_GPU_POOL: Final = declare("no-gpu-pool", "GPUs that no machine of the environment has")
+GPU_QUOTA: Final = declare("gpu-quota", "services that need more GPUs while one rolls out than the quota allows")
+CUDA_DRIVER: Final = declare("cuda-driver", "an engine built for a newer CUDA than the machines' driver runs")
+VOLUME_ACCESS: Final = declare("volume-access", "several pods that mount a volume made for one machine")
+API_MISMATCH: Final = declare("api-mismatch", "a route, a pool and a picker that speak different API versions")
+
+UNCOVERED_ROUTE: Final = declare("uncovered-route", "a way into or out of a service that its rails do not see")
+
+# --- checks: chat templates and identity
+
+INVALID_CHAT_TEMPLATE: Final = declare("invalid-chat-template", "a chat template that does not parse")
+TEMPLATE_MISMATCH: Final = declare("template-mismatch", "a model served with another chat template than it was trained on")
+FLOATING_ALIAS: Final = declare("floating-alias", "a hosted model by a name that its provider moves")
+REMOTE_CODE: Final = declare("remote-code", "code of a model repository that the project does not let in")
 
 YAML_RULES: Final[Mapping[str, Declared]] = MappingProxyType(
     {

@@ -1,7 +1,7 @@
-"""Find the project's spec files and read them.
+"""Find the project's spec files and its lock, and read them.
 
 Called by `compiler.pipeline` first. Files come through the reader port. Reports `missing-project`,
-`unreadable-file`.
+`unreadable-file`, `unreadable-lock`, `edited-lock`.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 
-from compiler.diagnostics.catalogue import INVALID_VALUE, MISSING_PROJECT, UNREADABLE_FILE
+from compiler.diagnostics.catalogue import INVALID_VALUE, MISSING_PROJECT, UNREADABLE_FILE, UNREADABLE_LOCK
 from compiler.diagnostics.model import DiagnosticSink
 from compiler.documents import RawDocument, read_documents, type_document, unread_document
+from compiler.lockfile import LOCK_FILE, Lock, read_lock
 from compiler.ports import Reader
 from compiler.project import PROJECT_FILE, Sources
 from compiler.source import Span
@@ -44,7 +45,19 @@ def load(reader: Reader, sink: DiagnosticSink) -> Sources | None:
         except OSError as error:
             sink.add(UNREADABLE_FILE.at(_start(path), f"`{path}` cannot be read: {error.strerror or error}"))
             documents.append(unread_document(path))
-    return Sources(project=project, documents=tuple(documents), files=tuple(files))
+    lock = _lock(reader, sink)
+    return Sources(project=project, documents=tuple(documents), files=tuple(files), lock=lock)
+
+
+def _lock(reader: Reader, sink: DiagnosticSink) -> Lock:
+    """What `llmops lock` wrote beside the project file; an empty lock where it never ran."""
+    try:
+        return read_lock(reader.read(LOCK_FILE), sink)
+    except FileNotFoundError:
+        return Lock()
+    except OSError as error:
+        sink.add(UNREADABLE_LOCK.at(_start(LOCK_FILE), f"`{LOCK_FILE}` cannot be read: {error.strerror or error}"))
+        return Lock(readable=False)
 
 
 def spec_files(paths: Iterable[str], project: Project) -> list[str]:

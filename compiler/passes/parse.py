@@ -42,6 +42,7 @@ def parse(sources: Sources, sink: DiagnosticSink) -> ParsedProject:
         documents={one: documents[one] for one in sorted(documents)},
         nameless=frozenset(nameless),
         files=sources.files,
+        lock=sources.lock,
     )
 
 

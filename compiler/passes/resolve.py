@@ -7,16 +7,18 @@ Called by `compiler.pipeline` after `parse`, once per environment. Pure. Reports
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from compiler.diagnostics.catalogue import REFERENCE_CYCLE, UNKNOWN_OVERRIDE, UNKNOWN_REFERENCE
 from compiler.diagnostics.model import Diagnostic, DiagnosticSink, Label
 from compiler.diagnostics.suggestions import did_you_mean
 from compiler.documents import RawDocument, type_document
 from compiler.graph import Edge, ResourceGraph, ResourceId, ResourceNode, locate_key, resource_id
+from compiler.lockfile import Lock
 from compiler.project import ParsedDocument, ParsedProject
 from compiler.source import LocatedMapping, LocatedSequence, LocatedValue, Span
 from compiler.spec_fields import EACH, FieldPath, reference_paths
-from llmops_spec.environment import Environment
+from llmops_spec.environment import Environment, Images
 from llmops_spec.kinds import KINDS
 
 
@@ -29,12 +31,24 @@ def resolve(parsed: ParsedProject, environment: str, sink: DiagnosticSink) -> Re
     nodes = {one: _node(document, patches.get(one), sink) for one, document in parsed.documents.items()}
     _report_unknown(nodes, parsed, sink)
     _report_cycles(nodes, sink)
+    pinned = _with_pinned_images(nodes[resource_id(Environment.KIND, environment)], own.resource, parsed.lock)
     return ResourceGraph(
         project=parsed.project,
-        environment=own.resource,
-        environment_node=nodes[resource_id(Environment.KIND, environment)],
-        nodes=nodes,
+        environment=pinned[1],
+        environment_node=pinned[0],
+        nodes={**nodes, pinned[0].id: pinned[0]},
+        lock=parsed.lock,
     )
+
+
+def _with_pinned_images(node: ResourceNode, own: Environment, lock: Lock) -> tuple[ResourceNode, Environment]:
+    """An environment whose images are what the lock pins them to: from here on a locked tag is its digest."""
+    images = own.spec.images
+    if images is None:
+        return node, own
+    pinned = Images(runtime=lock.pinned(images.runtime), engine=lock.pinned(images.engine))
+    changed = own.model_copy(update={"spec": own.spec.model_copy(update={"images": pinned})})
+    return replace(node, resource=changed), changed
 
 
 def merge(base: LocatedMapping, over: LocatedMapping) -> LocatedMapping:

@@ -1,0 +1,1 @@
+"""`llmops lock`: the only part of the command, `fetch` steps aside, that asks the network what remote things are."""
