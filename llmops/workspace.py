@@ -11,12 +11,10 @@ from compiler.pipeline import Compilation, Toolbox, compile_project
 from compiler.ports import Reader
 from compiler.project import PROJECT_FILE
 from compiler.source import Span
-from llmops.comparison import Changes, compare
 from llmops.discovery import backends, checks, pipeline_paths, pipelines, policies
 from llmops.errors import OperationFailed
 from llmops.facts import package_facts
 from llmops.io.files import ProjectFiles
-from llmops.io.git import RevisionFiles
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,15 +24,18 @@ class Workspace:
 
     def compile(self, environment: str | None = None) -> Compilation:
         """Compile one environment, or all of them."""
+        return compile_project(self.tools(), environment)
+
+    def tools(self) -> Toolbox:
+        """Everything that the compiler works with, over these files."""
         rules = policies()
-        tools = Toolbox(
+        return Toolbox(
             reader=self.files,
             checks=checks(),
             backends=backends(),
             policies=rules,
             facts=package_facts(rules.digest()),
         )
-        return compile_project(tools, environment)
 
     def stale_pipelines(self, compilation: Compilation) -> list[Diagnostic]:
         """A finding for each committed pipeline that differs from what a sound spec of all environments renders."""
@@ -47,16 +48,6 @@ class Workspace:
                 place = Span(path, 1, 1, 1, 1)
                 found.append(STALE_PIPELINE.at(place, said, help="run `llmops compile --ci` and commit the file"))
         return found
-
-    def changes_since(self, revision: str, environment: str, now: Compilation) -> Changes:
-        """What the working tree does to a sound environment, against the spec of a Git revision.
-
-        Raises:
-            OperationFailed: the revision cannot be read.
-        """
-        files = RevisionFiles(self.root, revision)
-        base = Workspace(root=self.root, files=files).compile(environment)
-        return compare(base.environments.get(environment), now.environments[environment], files.commit)
 
     def state_folder(self, environment: str) -> Path:
         """What this machine knows of one environment: journal, lock, logs, what runs."""

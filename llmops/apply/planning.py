@@ -46,6 +46,7 @@ def make_plan(site: Site, compilation: Compilation, *, under: str = "") -> Plan:
         project=compiled.graph.project.metadata.name,
         environment=site.environment,
         target=compiled.backend.target,
+        base=site.base,
         steps=[_with_verdict(site, one) for one in plan_steps(compiled, observed)],
         removals=_removals(site, steps),
         policies=_policy_findings(compilation, compiled),
@@ -167,6 +168,8 @@ def refuse_moved(saved: Plan, now: Plan) -> None:
     moved = [name for name in Basis.model_fields if getattr(saved.basis, name) != getattr(now.basis, name)]
     if saved.environment != now.environment or saved.project != now.project:
         moved.append("environment")
+    if saved.base != now.base:
+        moved.append("base")
     if not moved and saved.digest() == now.digest():
         return
     raise OperationFailed(
@@ -181,4 +184,5 @@ _MOVED = {
     "policies": "the policy findings",
     "state": "what is deployed",
     "evidence": "the evidence",
+    "base": "the base revision",
 }

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from compiler.pipeline import CompiledEnvironment
+from compiler.plan import WORKING_TREE, BaseName
 from llmops.apply.journal import Journal
 from llmops.apply.servers import LivePair
 from llmops.errors import OperationFailed
@@ -31,6 +32,8 @@ class Site:
     store: Store
     store_url: str
     journal: Journal
+    base: BaseName = WORKING_TREE
+    """What gates are taken from beside the change itself."""
 
     def task_variables(self, run_name: str) -> dict[str, str]:
         """Where a task finds the store and the tracking server. None of these can change a result."""
@@ -67,7 +70,7 @@ def _is_roll_out(step: str) -> bool:
 
 
 @contextmanager
-def open_site(workspace: Workspace, compiled: CompiledEnvironment) -> Generator[Site]:
+def open_site(workspace: Workspace, compiled: CompiledEnvironment, *, base: BaseName = WORKING_TREE) -> Generator[Site]:
     """The site of a `local` environment, for as long as the block runs.
 
     Raises:
@@ -93,6 +96,7 @@ def open_site(workspace: Workspace, compiled: CompiledEnvironment) -> Generator[
             store=open_store(store_url),
             store_url=store_url,
             journal=journal,
+            base=base,
         )
     finally:
         journal.close()

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from compiler.pipeline import Compilation
-from compiler.plan import Plan
+from compiler.plan import Plan, is_commit
 from llmops.apply.executor import Executor, RunOutcome
 from llmops.apply.integrity import verify_stored
 from llmops.apply.judge import open_judge
@@ -19,16 +19,18 @@ from llmops.apply.site import Site, open_site
 from llmops.apply.workers import LocalWorkers
 from llmops.cli.console import print_failure, say, tell
 from llmops.cli.findings import findings_exit, print_findings
-from llmops.cli.options import lock_timeout_option, workspace, yes_option
+from llmops.cli.options import against_option, lock_timeout_option, workspace, yes_option
 from llmops.cli.outcome_text import outcome_text
 from llmops.cli.plan_text import plan_text
 from llmops.errors import Exit, OperationFailed
+from llmops.judging import compile_judged
 from llmops.report.gather import write_report
 
 
 @click.command()
 @click.argument("saved", required=False, metavar="[PLAN]", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--env", "environment", metavar="ENV", help="Name of the environment; a saved plan has its own.")
+@against_option
 @lock_timeout_option
 @yes_option
 @click.pass_context
@@ -36,6 +38,7 @@ def command(
     ctx: click.Context,
     saved: Path | None,
     environment: str | None,
+    against: str | None,
     lock_timeout: float,
     yes: bool,  # noqa: ARG001  # only targets beside `local` ask, and this version has none
 ) -> None:
@@ -55,12 +58,17 @@ def command(
         raise click.UsageError("name the environment with `--env ENV`, or give a saved plan", ctx)
     if reviewed is not None and name != reviewed.environment:
         raise click.UsageError(f"the plan is for environment `{reviewed.environment}`, and not for `{name}`", ctx)
-    compilation = project.compile(name)
+    if reviewed is not None and against is not None:
+        raise click.UsageError("a saved plan has its own base revision: leave `--against` out", ctx)
+    if reviewed is not None and is_commit(reviewed.base):
+        against = reviewed.base
+    judged = compile_judged(project, name, against)
+    compilation = judged.compilation
     if not compilation.sound:
         print_findings(project, compilation, "text")
         sys.exit(findings_exit(compilation))
     with (
-        open_site(project, compilation.environments[name]) as site,
+        open_site(judged.project, compilation.environments[name], base=judged.base) as site,
         exclusive(site.folder / "lock", timeout_seconds=lock_timeout),
     ):
         sys.exit(_apply(compilation, site, reviewed))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from compiler.base_version import MARK
 from compiler.diagnostics.suggestions import did_you_mean
 from compiler.plan import Decide, Plan, step_id
 from llmops.apply.executor import Executor
@@ -20,11 +21,12 @@ from llmops.apply.workers import LocalWorkers
 from llmops.cli.apply import finish
 from llmops.cli.console import say, tell
 from llmops.cli.findings import findings_exit, print_findings
-from llmops.cli.options import environment_option, lock_timeout_option, workspace
+from llmops.cli.options import against_option, environment_option, lock_timeout_option, workspace
 from llmops.cli.outcome_text import outcome_text
 from llmops.cli.plan_text import plan_text
-from llmops.errors import OperationFailed
+from llmops.errors import Exit, OperationFailed, worst
 from llmops.io.files import write_atomically
+from llmops.judging import compile_judged
 from llmops.report.gather import write_report
 from llmops_spec.digests import canonical
 
@@ -37,24 +39,35 @@ def command() -> None:
 @command.command()
 @click.argument("gates", nargs=-1, metavar="[GATE]...")
 @environment_option
+@against_option
 @lock_timeout_option
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Write one verdict file per gate here.")
 @click.pass_context
-def run(ctx: click.Context, gates: tuple[str, ...], environment: str, lock_timeout: float, out: Path | None) -> None:
+def run(  # click's
+    ctx: click.Context,
+    gates: tuple[str, ...],
+    environment: str,
+    against: str | None,
+    lock_timeout: float,
+    out: Path | None,
+) -> None:
     """Run data checks, training and evaluation as far as gates need them, then decide. Rolls nothing out.
+
+    With --against, a gate that the change alters is also decided as that revision has it, and both must pass.
 
     \b
     Example:
       llmops -C examples/quickstart gate run --env local
-      llmops gate run support-quality --env local --out verdicts
+      llmops gate run support-quality --env local --against origin/main --out verdicts
     """
     project = workspace(ctx)
-    compilation = project.compile(environment)
+    judged = compile_judged(project, environment, against)
+    compilation = judged.compilation
     if not compilation.sound:
         print_findings(project, compilation, "text")
         sys.exit(findings_exit(compilation))
     with (
-        open_site(project, compilation.environments[environment]) as site,
+        open_site(judged.project, compilation.environments[environment], base=judged.base) as site,
         exclusive(site.folder / "lock", timeout_seconds=lock_timeout),
     ):
         plan = _only(make_plan(site, compilation), gates)
@@ -70,7 +83,7 @@ def run(ctx: click.Context, gates: tuple[str, ...], environment: str, lock_timeo
             write_atomically(Path(str(out)) / f"{gate}.json", canonical({"gate": gate, **verdict.to_json()}) + b"\n")
         say()
         say(outcome_text(site, outcome, write_report(site, plan, outcome)))
-        sys.exit(finish(outcome))
+        sys.exit(worst([finish(outcome), Exit.POLICY_FAILED if judged.unjudged else Exit.CLEAN]))
 
 
 def _only(plan: Plan, gates: tuple[str, ...]) -> Plan:
@@ -81,7 +94,8 @@ def _only(plan: Plan, gates: tuple[str, ...]) -> Plan:
     if unknown is not None:
         raise OperationFailed(f"there is no gate `{unknown}`", help=did_you_mean(unknown, known))
     wanted: set[str] = set()
-    waiting = [f"decide/{gate}" for gate in gates or known]
+    asked = {name for gate in gates or known for name in (f"decide/{gate}", f"decide/{gate}{MARK}")}
+    waiting = [name for name in steps if name in asked]
     while waiting:
         here = waiting.pop()
         if here not in wanted:

@@ -45,6 +45,9 @@ lock_timeout_option: Decorator = click.option(
     show_default=True,
     help="How long to wait for another llmops that changes this environment, such as 10m.",
 )
+against_option: Decorator = click.option(
+    "--against", metavar="REF", help="Gates of this Git revision must let the change pass too."
+)
 yes_option: Decorator = click.option("--yes", is_flag=True, help="Do not ask.")
 
 

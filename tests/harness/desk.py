@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -27,12 +27,14 @@ from llmops.apply.planning import make_plan
 from llmops.apply.processes import started_at
 from llmops.apply.servers import LivePair
 from llmops.apply.site import Site, open_site
-from llmops.workspace import Workspace, open_workspace
+from llmops.judging import Judged, compile_judged
+from llmops.workspace import open_workspace
 from llmops_spec.digests import digest, digest_bytes
 from llmops_spec.payloads.base import Payload, step_key
 from llmops_spec.payloads.data import CheckDataPayload
 from llmops_spec.payloads.evaluation import EvaluatePayload
 from llmops_spec.payloads.results import Progress, TaskResult
+from llmops_spec.payloads.serving import EnginePayload
 from llmops_spec.payloads.training import TrainPayload
 from llmops_spec.secret import Variables
 from llmops_spec.store import Store, publish, read_output
@@ -81,9 +83,15 @@ class QuickWorkers:
         return TaskResult(task="task", key=step_key(payload), manifest=manifest.digest(), seconds=0.0)
 
     def evaluate(
-        self, step: Evaluate, variables: Mapping[str, str], on_progress: Callable[[Progress], None]
+        self,
+        step: Evaluate,
+        to_come: Sequence[EnginePayload],
+        variables: Mapping[str, str],
+        on_progress: Callable[[Progress], None],
     ) -> TaskResult:
         return self.run_task(step.payload, f"evaluate/{step.name}", variables, on_progress)
+
+    def end_candidates(self) -> None: ...
 
     def roll_out(self, step: RollOut, variables: Mapping[str, str], old: LivePair | None) -> LivePair:
         self.ran.append(f"roll-out/{step.name}")
@@ -205,25 +213,27 @@ class Desk:
         assert old in text, (file, old)
         path.write_text(text.replace(old, new))
 
-    def compiled(self) -> tuple[Workspace, Compilation]:
-        workspace = open_workspace(self.root)
-        compilation = workspace.compile(ENVIRONMENT)
-        assert compilation.sound, compilation.findings
-        return workspace, compilation
+    def compiled(self, against: str | None = None) -> Judged:
+        judged = compile_judged(open_workspace(self.root), ENVIRONMENT, against)
+        assert judged.compilation.sound, judged.compilation.findings
+        return judged
 
     @contextmanager
-    def site(self) -> Iterator[tuple[Site, Compilation]]:
-        workspace, compilation = self.compiled()
-        with open_site(workspace, compilation.environments[ENVIRONMENT]) as site:
-            yield site, compilation
+    def site(self, against: str | None = None) -> Iterator[tuple[Site, Compilation]]:
+        judged = self.compiled(against)
+        compiled = judged.compilation.environments[ENVIRONMENT]
+        with open_site(judged.project, compiled, base=judged.base) as site:
+            yield site, judged.compilation
 
-    def plan(self) -> Plan:
-        with self.site() as (site, compilation):
+    def plan(self, against: str | None = None) -> Plan:
+        with self.site(against) as (site, compilation):
             return make_plan(site, compilation)
 
-    def apply(self, change_site: Callable[[Site], Site] = lambda site: site) -> RunOutcome:
+    def apply(
+        self, change_site: Callable[[Site], Site] = lambda site: site, *, against: str | None = None
+    ) -> RunOutcome:
         """What `llmops apply` does, with quick workers in place of processes."""
-        with self.site() as (site, compilation):
+        with self.site(against) as (site, compilation):
             plan = make_plan(site, compilation)
             judge = open_judge(site, lambda _: None)
             verified = verify_stored(site, [one.step for one in plan.steps], judge.trust)

@@ -24,8 +24,10 @@ ELSEWHERE = [
 ]
 EVERY: dict[str, Declared] = {one.name: one for one in (*DECLARED, *ELSEWHERE)}
 NOT_SHOWN = {
+    "base-cannot-run": "needs a base revision; the tests of the base version have it",
     "bidi-control": "the character would be invisible on the page too",
     "internal-check-failure": "needs a check that crashes",
+    "no-base": "needs a folder without Git; the tests of the base version have it",
     "not-utf8": "a page is UTF-8",
     "stale-pipeline": "needs the rendered pipeline; the command's tests have it",
     "unreadable-file": "needs a file that the system refuses",
@@ -99,4 +101,4 @@ def test_a_check_that_crashes_is_a_finding_and_hides_no_other() -> None:
     empty = {"spec.yaml": b""}
     found = compile_files(empty, checks=[GraphCheck(name="crashing", ask=_crash)]).findings
     assert {one.name for one in found} == {"internal-check-failure", "empty-file"}
-    assert LONG.keys() | {"internal-check-failure", "stale-pipeline"} == NOT_SHOWN.keys()
+    assert LONG.keys() | {"internal-check-failure", "stale-pipeline", "base-cannot-run", "no-base"} == NOT_SHOWN.keys()
