@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
@@ -39,12 +39,14 @@ from llmops.apply.integrity import tampered
 from llmops.apply.journal import Entry, Event
 from llmops.apply.progress import Display
 from llmops.apply.servers import LivePair
+from llmops.apply.sharing import in_engine_order, sharers
 from llmops.apply.site import Site
 from llmops.errors import Exit, OperationFailed
 from llmops_spec.digests import Json
 from llmops_spec.payloads import process
 from llmops_spec.payloads.base import Payload
 from llmops_spec.payloads.results import Progress, TaskResult
+from llmops_spec.payloads.serving import EnginePayload
 from llmops_spec.secret import Variables
 from llmops_spec.store import Manifest, StoreCorrupt, keys_named_in, load_manifest, pins_text, publish
 from policies.gates.results import GateVerdict
@@ -86,8 +88,18 @@ class Workers(Protocol):
     ) -> TaskResult: ...
 
     def evaluate(
-        self, step: Evaluate, variables: Mapping[str, str], on_progress: Callable[[Progress], None]
-    ) -> TaskResult: ...
+        self,
+        step: Evaluate,
+        to_come: Sequence[EnginePayload],
+        variables: Mapping[str, str],
+        on_progress: Callable[[Progress], None],
+    ) -> TaskResult:
+        """Measure. The engine may answer for evaluations to come, too, and stay up for them."""
+        ...
+
+    def end_candidates(self) -> None:
+        """End what evaluations have left up."""
+        ...
 
     def roll_out(self, step: RollOut, variables: Mapping[str, str], old: LivePair | None) -> LivePair: ...
 
@@ -132,6 +144,8 @@ class Executor:
     display: Display
     verified: dict[str, str]
     """Manifest digest of each stored result that may be built on, by step key; grows as steps are made."""
+    _waiting: list[PlannedStep] = field(init=False, default_factory=list[PlannedStep])
+    """What comes after the running step."""
 
     def run(self, plan: Plan, *, acting: bool = True) -> RunOutcome:
         """Carry out a plan, or with `acting` off only what its gates depend on.
@@ -139,7 +153,7 @@ class Executor:
         A blocked gate, or a step that fails, ends the run; what was done stays done.
         """
         outcome = RunOutcome()
-        chosen = [one for one in plan.steps if acting or isinstance(one.step, ArtifactStep)]
+        chosen = in_engine_order([one for one in plan.steps if acting or isinstance(one.step, ArtifactStep)])
         plan_digest = plan.digest()
         self.site.journal.remember_plan(plan)
         try:
@@ -148,6 +162,7 @@ class Executor:
             self._vouch_for_cached(chosen, outcome)
             required = {gate for one in plan.steps if isinstance(one.step, RollOut) for gate in one.step.gates}
             for number, one in enumerate(chosen, start=1):
+                self._waiting = chosen[number:]
                 if isinstance(one.step, ActingStep):
                     self._refuse_blocked(outcome, required)
                 outcome.steps.append(self._step(one, number, len(chosen), plan_digest, outcome))
@@ -157,6 +172,8 @@ class Executor:
         except OperationFailed as error:
             outcome.failure = error
             self._note_the_rest(chosen, outcome)
+        finally:
+            self.workers.end_candidates()
         return outcome
 
     def _vouch_for_cached(self, chosen: list[PlannedStep], outcome: RunOutcome) -> None:
@@ -250,8 +267,9 @@ class Executor:
                 variables = {**self._variables(step.name, step.payload), **self.site.training_secrets()}
                 notes = self.workers.run_task(step.payload, step_id(step), variables, self.display.update).notes
             case Evaluate():
-                variables = self._variables(step.name, step.payload)
-                notes = self.workers.evaluate(step, variables, self.display.update).notes
+                to_come = sharers(step, self._waiting)
+                variables = self._variables(step.name, step.payload, *to_come)
+                notes = self.workers.evaluate(step, to_come, variables, self.display.update).notes
         return self._signed(step), notes
 
     def _variables(self, name: str, *payloads: Payload) -> dict[str, str]:

@@ -61,22 +61,45 @@ class LivePair(SpecModel):
 
 
 @dataclass(frozen=True, kw_only=True)
+class StartedEngine:
+    """An engine that was started for whoever keeps this."""
+
+    payload: EnginePayload
+    server: Server
+    port: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class PairHost:
     """Starts and hands over pairs for one environment."""
 
     processes: ProcessHost
     store_url: str
 
+    def start_engine(self, payload: EnginePayload, name: str, variables: Mapping[str, str]) -> StartedEngine:
+        """An engine that can take requests.
+
+        Raises:
+            OperationFailed: it did not come up, and is ended.
+        """
+        server = self.processes.start_server(payload, f"engine-{name}", self._listening(variables))
+        with self._ended_on_error(server):
+            return StartedEngine(payload=payload, server=server, port=server.wait_ready(_ENGINE_START_SECONDS).port)
+
     @contextmanager
-    def candidate(
-        self, engine: EnginePayload, gateway: GatewayPayload, name: str, variables: Mapping[str, str]
+    def candidate_gateway(
+        self, payload: GatewayPayload, engine: StartedEngine, name: str, variables: Mapping[str, str]
     ) -> Generator[str]:
-        """An unpublished pair for as long as the block runs. Yields the gateway's address."""
-        with self._pair(engine, gateway, name, variables) as pair:
-            try:
-                yield pair.gateway_url
-            finally:
-                pair.end(self.processes)
+        """An unpublished gateway before an engine, for as long as the block runs. Yields its address.
+
+        Raises:
+            OperationFailed: it did not come up.
+        """
+        gateway, port = self._start_gateway(payload, engine, name, variables)
+        try:
+            yield f"http://{_LOOPBACK}:{port}"
+        finally:
+            self.processes.end(gateway.process)
 
     def roll_out(self, step: RollOut, port: int, variables: Mapping[str, str], old: LivePair | None) -> LivePair:
         """Start a new pair and hand the port over to it. The old one still answers too, until the caller stops it.
@@ -88,61 +111,54 @@ class PairHost:
         refuse_taken(port, gateway.service, old)
         name = f"{gateway.service}-{step.revision[:8]}"
         taking = {**variables, process.PUBLIC_LISTEN: f"{_LOOPBACK}:{port}"}
-        with self._pair(step.engine, gateway, name, taking) as pair:
-            pair.gateway.process.send(signal.SIGUSR1)
-            ready = pair.gateway.wait_for(
-                lambda one: one.public_port is not None or one.public_error is not None, _HANDOVER_SECONDS
-            )
-            if ready.public_error is not None:
-                raise _port_taken(port, gateway.service, ready.public_error)
-            return LivePair(
-                service=gateway.service,
-                model_name=gateway.model_name,
-                port=port,
-                engine_pid=pair.engine.process.pid,
-                engine_started=pair.engine.process.started,
-                engine_port=pair.engine_port,
-                gateway_pid=pair.gateway.process.pid,
-                gateway_started=pair.gateway.process.started,
-            )
+        engine = self.start_engine(step.engine, name, variables)
+        with self._ended_on_error(engine.server):
+            face, _ = self._start_gateway(gateway, engine, name, taking)
+            with self._ended_on_error(face):
+                self._take_over(face, port, gateway.service)
+        return LivePair(
+            service=gateway.service,
+            model_name=gateway.model_name,
+            port=port,
+            engine_pid=engine.server.process.pid,
+            engine_started=engine.server.process.started,
+            engine_port=engine.port,
+            gateway_pid=face.process.pid,
+            gateway_started=face.process.started,
+        )
 
     def stop(self, pair: LivePair) -> None:
         """Drain and end a pair, the gateway first."""
         self.processes.end(pair.gateway)
         self.processes.end(pair.engine)
 
-    @contextmanager
-    def _pair(
-        self, engine: EnginePayload, gateway: GatewayPayload, name: str, variables: Mapping[str, str]
-    ) -> Generator[_StartedPair]:
-        """A healthy pair; if the block raises, or the pair does not come up, it is stopped."""
-        started: list[Server] = []
-        try:
-            yield self._start(engine, gateway, name, variables, started)
-        except BaseException:
-            for server in reversed(started):
-                self.processes.end(server.process)
-            raise
-
-    def _start(
-        self,
-        engine: EnginePayload,
-        gateway: GatewayPayload,
-        name: str,
-        variables: Mapping[str, str],
-        started: list[Server],
-    ) -> _StartedPair:
-        listen = {**variables, process.STORE: self.store_url, process.LISTEN: f"{_LOOPBACK}:0"}
-        own = self.processes.start_server(engine, f"engine-{name}", listen)
-        started.append(own)
-        engine_port = own.wait_ready(_ENGINE_START_SECONDS).port
-        facing = {**listen, process.ENGINE_URL: f"http://{_LOOPBACK}:{engine_port}"}
-        face = self.processes.start_server(gateway, f"gateway-{name}", facing)
-        started.append(face)
-        gateway_port = face.wait_ready(_GATEWAY_START_SECONDS).port
-        return _StartedPair(
-            engine=own, gateway=face, engine_port=engine_port, gateway_url=f"http://{_LOOPBACK}:{gateway_port}"
+    def _take_over(self, gateway: Server, port: int, service: str) -> None:
+        gateway.process.send(signal.SIGUSR1)
+        ready = gateway.wait_for(
+            lambda one: one.public_port is not None or one.public_error is not None, _HANDOVER_SECONDS
         )
+        if ready.public_error is not None:
+            raise _port_taken(port, service, ready.public_error)
+
+    def _start_gateway(
+        self, payload: GatewayPayload, engine: StartedEngine, name: str, variables: Mapping[str, str]
+    ) -> tuple[Server, int]:
+        """A gateway that can take requests, and the port of its own."""
+        facing = {**self._listening(variables), process.ENGINE_URL: f"http://{_LOOPBACK}:{engine.port}"}
+        server = self.processes.start_server(payload, f"gateway-{name}", facing)
+        with self._ended_on_error(server):
+            return server, server.wait_ready(_GATEWAY_START_SECONDS).port
+
+    def _listening(self, variables: Mapping[str, str]) -> dict[str, str]:
+        return {**variables, process.STORE: self.store_url, process.LISTEN: f"{_LOOPBACK}:0"}
+
+    @contextmanager
+    def _ended_on_error(self, server: Server) -> Generator[None]:
+        try:
+            yield
+        except BaseException:
+            self.processes.end(server.process)
+            raise
 
 
 def refuse_taken(port: int, service: str, old: LivePair | None) -> None:
@@ -167,18 +183,6 @@ def _port_taken(port: int, service: str, why: str) -> OperationFailed:
         help="free the port, or set another `gatewayPort` on the environment's target",
         exit_code=Exit.STEP_FAILED,
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class _StartedPair:
-    engine: Server
-    gateway: Server
-    engine_port: int
-    gateway_url: str
-
-    def end(self, processes: ProcessHost) -> None:
-        processes.end(self.gateway.process)
-        processes.end(self.engine.process)
 
 
 def ask(url: str, service: str, variables: Mapping[str, str], seconds: float) -> str:

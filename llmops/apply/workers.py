@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from compiler.plan import Evaluate, Plan, RollOut, step_id
+from llmops.apply.candidates import Candidates
 from llmops.apply.processes import ProcessHost
 from llmops.apply.servers import LivePair, PairHost, ask, refuse_taken
 from llmops.apply.site import Site
 from llmops_spec.payloads import process
 from llmops_spec.payloads.base import Payload
 from llmops_spec.payloads.results import Progress, TaskResult
+from llmops_spec.payloads.serving import EnginePayload
 from llmops_spec.secret import Variables
 
 
@@ -19,11 +21,13 @@ from llmops_spec.secret import Variables
 class LocalWorkers:
     processes: ProcessHost
     pairs: PairHost
+    candidates: Candidates
 
     @classmethod
     def of(cls, site: Site) -> LocalWorkers:
         processes = ProcessHost(folder=site.folder, journal=site.journal)
-        return cls(processes=processes, pairs=PairHost(processes=processes, store_url=site.store_url))
+        pairs = PairHost(processes=processes, store_url=site.store_url)
+        return cls(processes=processes, pairs=pairs, candidates=Candidates(pairs=pairs))
 
     def end_leftovers(self, live: Mapping[str, LivePair]) -> list[str]:
         """End what a killed run has left; what serves is kept."""
@@ -46,16 +50,23 @@ class LocalWorkers:
         return self.processes.run_task(payload, name, variables, on_progress)
 
     def evaluate(
-        self, step: Evaluate, variables: Mapping[str, str], on_progress: Callable[[Progress], None]
+        self,
+        step: Evaluate,
+        to_come: Sequence[EnginePayload],
+        variables: Mapping[str, str],
+        on_progress: Callable[[Progress], None],
     ) -> TaskResult:
-        """Start the candidate pair, measure through its gateway, and stop it again."""
+        """Start the candidate pair and measure through its gateway. The engine stays up for those `to_come`."""
         name = step_id(step)
         engine, gateway = step.payload.engine, step.payload.gateway
         if engine is None or gateway is None:  # a constant answers
             return self.run_task(step.payload, name, variables, on_progress)
         on_progress(Progress(phase="starting the candidate", done=0, total=1, unit="servers"))
-        with self.pairs.candidate(engine, gateway, step.name.replace("@", "-"), variables) as url:
+        with self.candidates.pair(engine, gateway, to_come, step.name.replace("@", "-"), variables) as url:
             return self.run_task(step.payload, name, {**variables, process.GATEWAY_URL: url}, on_progress)
+
+    def end_candidates(self) -> None:
+        self.candidates.end()
 
     def roll_out(self, step: RollOut, variables: Mapping[str, str], old: LivePair | None) -> LivePair:
         assert step.port is not None  # the local target gives every service one
