@@ -108,6 +108,8 @@ class StateCache:
     """Elements of the convolution window, in the model's dtype; divided by the ranks."""
     state: int
     """Elements of the recurrent state; divided by the ranks."""
+    state_bytes: int | None = None
+    """Of one element of the state, where the model fixes it (`mamba_ssm_dtype`); None for the model's dtype."""
 
 
 Cache: TypeAlias = AttentionCache | LatentCache | StateCache
