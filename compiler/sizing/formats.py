@@ -94,21 +94,13 @@ _GGUF_BITS: Final[Mapping[str, float]] = {
 """Mean bits of llama.cpp's mixes: block layouts of ggml, and for `_S`, `_M`, `_L` the mean of published files. These
 formats quantize the embeddings too."""
 
-_FULL: Final = {
-    "",
-    "none",
-    "auto",
-    "bf16",
-    "bfloat16",
-    "fp16",
-    "float16",
-    "half",
-    "16bit",
-    "fp32",
-    "float32",
-    "no",
-    "unquantized",
-}
+_FULL: Final = frozenset(
+    ("", "none", "auto", "bf16", "bfloat16", "fp16", "float16", "half", "16bit", "fp32", "float32", "no", "unquantized")
+)
+_INTEGER_METHODS: Final = frozenset(
+    ("awq", "gptq", "awq-marlin", "gptq-marlin", "auto-round", "auto-awq", "intel/auto-round")
+)
+_FP8_METHODS: Final = frozenset(("fp8", "fbgemm-fp8", "modelopt-fp8", "ptpc-fp8"))
 
 
 def format_of(quantization: Quantization) -> WeightFormat | None:
@@ -119,9 +111,8 @@ def format_of(quantization: Quantization) -> WeightFormat | None:
     if method in _FP8_METHODS:
         return _blocks(quantization)
     if method == "bitsandbytes":
-        if quantization.bits == 8:
-            return _INT8
-        return _NF4 if quantization.double else _NF4_PLAIN
+        four = _NF4 if quantization.double else _NF4_PLAIN
+        return _INT8 if quantization.bits == 8 else four
     if method in {"compressed-tensors", "quark"}:
         return _compressed(quantization)
     if method.startswith("modelopt"):

@@ -37,7 +37,7 @@ KAPPA: Final = {"pytorch": 38.4, "flashinfer": 12.0}
 printed peaks the median error is 0.6 %, the worst 7 %."""
 
 _NON_TORCH_GIB: Final = ((1, 0.08), (2, 0.35), (4, 0.6), (8, 0.8))
-"""What NCCL and the driver take beside torch, by GPUs of one replica. Public logs show 0.02-0.14, 0.2-0.55, 0.6, 0.8."""
+"""What NCCL and the driver take beside torch, by GPUs of a replica. Public logs show 0.02-0.14, 0.2-0.55, 0.6, 0.8."""
 
 _CONTEXT_BYTES: Final = int(0.45 * GIB)
 """The CUDA context, which lies outside the budget: free memory at start is the total less this."""
