@@ -18,6 +18,7 @@ from compiler.sizing.activations import (
     score_bytes,
 )
 from compiler.sizing.architecture import Architecture
+from compiler.sizing.budget import LineItem, Provenance
 from compiler.sizing.layers import Part
 from compiler.sizing.training_words import SINGLE, Checkpointing, Method, Optimizer, Precision, Sharding
 
@@ -65,6 +66,17 @@ QUANTIZED_BYTES: Final = {"nf4": 0.527, "int4": 0.53, "fp4": 0.527, "int8": 1.0,
 Term: TypeAlias = Literal[
     "weights", "gathered layers", "gradients", "optimizer", "adapters", "reference", "activations", "logits", "context"
 ]
+_PROVENANCE: Final[dict[Term, Provenance]] = {
+    "weights": "derived",
+    "gathered layers": "derived",
+    "gradients": "derived",
+    "optimizer": "derived",
+    "adapters": "derived",
+    "reference": "derived",
+    "activations": "measured",
+    "logits": "measured",
+    "context": "measured",
+}
 Moment: TypeAlias = Literal["backward pass", "optimizer step"]
 
 
@@ -102,8 +114,8 @@ class TrainingEstimate:
 
     peak_bytes: int
     moment: Moment
-    terms: tuple[tuple[Term, int], ...]
-    """In the order of `Term`; they sum to the peak. Terms of no bytes are left out."""
+    items: tuple[LineItem, ...]
+    """Named by `Term`, in its order; they sum to the peak. Terms of no bytes are left out."""
     dominant: Term
     """The largest term beside the context."""
     adapter_parameters: int
@@ -130,14 +142,16 @@ def size_training(request: TrainingRequest) -> TrainingEstimate:
     return TrainingEstimate(
         peak_bytes=sum(terms.values()),
         moment=moment,
-        terms=tuple(terms.items()),
+        items=tuple(LineItem(name=term, bytes=size, provenance=_PROVENANCE[term]) for term, size in terms.items()),
         dominant=_dominant(terms),
         adapter_parameters=adapter_parameters(request),
     )
 
 
 def _dominant(terms: dict[Term, int]) -> Term:
-    ranked = sorted(((size, term) for term, size in terms.items() if term != "context"), reverse=True)
+    ranked: list[tuple[int, Term]] = sorted(
+        ((size, term) for term, size in terms.items() if term != "context"), reverse=True
+    )
     return ranked[0][1] if ranked else "context"
 
 
