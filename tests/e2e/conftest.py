@@ -33,10 +33,13 @@ class Project:
         kept = {key: value for key, value in os.environ.items() if not key.startswith(("LLMOPS_", "XDG_"))}
         return {**kept, "HOME": str(self.home), "XDG_CONFIG_HOME": str(self.home / "config")}
 
+    def command(self, *words: str) -> list[str | Path]:
+        return [LLMOPS, "-C", self.root, *words]
+
     def run(self, *words: str, code: int = 0, timeout: float = 900) -> str:
         """Run `llmops -C project WORDS`, hold its exit code, and return what it printed on both streams."""
         done = subprocess.run(
-            [LLMOPS, "-C", self.root, *words],
+            self.command(*words),
             env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -50,7 +53,7 @@ class Project:
 
     def start(self, *words: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [LLMOPS, "-C", self.root, *words],
+            self.command(*words),
             env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -71,6 +74,15 @@ class Project:
         )
         with urllib.request.urlopen(request, timeout=30) as response:
             return json.load(response)
+
+    def question(self, service: str, variables: dict[str, str], answer: Path) -> list[str | Path]:
+        """A command that asks a service and writes what it answers to a file."""
+        code = (
+            "import sys, urllib.request as r; "
+            "open(sys.argv[3], 'wb').write(r.urlopen(r.Request(sys.argv[1], sys.argv[2].encode()), timeout=30).read())"
+        )
+        url = f"http://127.0.0.1:{self.port}/v1/services/{service}"
+        return [sys.executable, "-I", "-c", code, url, json.dumps({"variables": variables}), answer]
 
     def wait_for_log(self, name: str, seconds: float = 120) -> None:
         """Wait until a step's child has begun, by its log."""

@@ -9,12 +9,15 @@ import json
 import os
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.e2e.alone import addresses, outside, way_alone
 from tests.e2e.conftest import Project
 from tests.e2e.rows import museum, town_hall
 
@@ -151,17 +154,57 @@ def test_destroy_keeps_artifacts_and_evidence(town: Project) -> None:
     ]
 
 
-def test_an_answer_task_is_decided_honestly(
-    tmp_path_factory: pytest.TempPathFactory, make_project: Callable[[Path], Project]
-) -> None:
-    project = make_project(museum(tmp_path_factory.mktemp("data") / "museum.jsonl"))
-    said = project.run("apply", "--env", "local")
+@dataclass(frozen=True, kw_only=True)
+class Museum:
+    project: Project
+    said: str
+    answer: dict[str, object]
+    trace: Path | str
+    """Of all that was asked of any network; or why that could not be told."""
 
-    assert "rouge-l better than museum-base" in said
-    assert "pass" in said
-    answer = project.ask("museum", {"query": "What should I know about the cloakroom?"})
-    assert isinstance(answer["answer"], str)
-    assert answer["answer"]
-    report = (project.root / ".llmops/local/report.html").read_text()
+
+@pytest.fixture(scope="module")
+def museum_run(tmp_path_factory: pytest.TempPathFactory, make_project: Callable[[Path], Project]) -> Museum:
+    """An apply and one question, where possible in a network that ends at loopback."""
+    folder = tmp_path_factory.mktemp("data")
+    project = make_project(museum(folder / "museum.jsonl"))
+    question = {"query": "What should I know about the cloakroom?"}
+    way = way_alone(folder)
+    if isinstance(way, str):
+        said = project.run("apply", "--env", "local")
+        return Museum(project=project, said=said, answer=project.ask("museum", question), trace=way)
+    answer, trace = folder / "answer.json", folder / "trace"
+    commands = [project.command("apply", "--env", "local"), project.question("museum", question, answer)]
+    code, said = way.run(commands, trace, project.environment, timeout=900)
+    assert code == 0, said
+    return Museum(project=project, said=said, answer=json.loads(answer.read_text()), trace=trace)
+
+
+def test_an_answer_task_is_decided_honestly(museum_run: Museum) -> None:
+    assert "rouge-l better than museum-base" in museum_run.said
+    assert "pass" in museum_run.said
+    assert isinstance(museum_run.answer["answer"], str)
+    assert museum_run.answer["answer"]
+    report = (museum_run.project.root / ".llmops/local/report.html").read_text()
     assert "museum-quality" in report
     assert "http://" not in report.replace("http://127.0.0.1", "").replace("http://www.w3.org", "")
+
+
+def test_a_whole_apply_speaks_to_nobody_outside(museum_run: Museum) -> None:
+    if isinstance(museum_run.trace, str):
+        pytest.skip(museum_run.trace)
+    tried = addresses(museum_run.trace)
+    assert len(tried) > 100  # the recorder records: evaluation alone asks the gateway, and the gateway the engine
+    assert outside(tried) == []
+
+
+def test_the_recorder_tells_who_asks_outside(tmp_path: Path) -> None:
+    way = way_alone(tmp_path)
+    if isinstance(way, str):
+        pytest.skip(way)
+    asks = "import socket, subprocess, sys\nsocket.socket().connect_ex(('192.0.2.1', 9))\n"
+    inner = "import socket; socket.socket(type=socket.SOCK_DGRAM).sendto(b'x', ('198.51.100.7', 9))"
+    code = f"{asks}subprocess.run([sys.executable, '-c', {inner!r}], stderr=subprocess.DEVNULL)"
+    ended, said = way.run([[sys.executable, "-c", code]], tmp_path / "trace", {}, timeout=60)
+    assert ended == 0, said
+    assert outside(addresses(tmp_path / "trace")) == ["192.0.2.1", "198.51.100.7"]
