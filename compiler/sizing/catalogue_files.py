@@ -40,7 +40,7 @@ class Record:
         """A text that is there."""
         value = self.text_or_none(key)
         if value is None:
-            raise self._fault(key, "is missing")
+            raise self.error(key, "is missing")
         return value
 
     def text_or_none(self, key: str) -> str | None:
@@ -48,7 +48,7 @@ class Record:
         value = self.values.get(key)
         if value is None or isinstance(value, str):
             return value
-        raise self._fault(key, "is not a text")
+        raise self.error(key, "is not a text")
 
     def one_of(self, key: str, words: tuple[_Word, ...]) -> _Word:
         """One of the closed set of words."""
@@ -56,13 +56,13 @@ class Record:
         for word in words:
             if value == word:
                 return word
-        raise self._fault(key, f"is none of {', '.join(words)}")
+        raise self.error(key, f"is none of {', '.join(words)}")
 
     def number(self, key: str) -> float:
         """A number that is there."""
         value = self.number_or_none(key)
         if value is None:
-            raise self._fault(key, "is missing")
+            raise self.error(key, "is missing")
         return value
 
     def number_or_none(self, key: str) -> float | None:
@@ -71,7 +71,7 @@ class Record:
         if value is None:
             return None
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise self._fault(key, "is not a number")
+            raise self.error(key, "is not a number")
         return float(value)
 
     def whole(self, key: str) -> int | None:
@@ -83,7 +83,7 @@ class Record:
         """True or false; an absent key is false."""
         value = self.values.get(key, False)
         if not isinstance(value, bool):
-            raise self._fault(key, "is neither true nor false")
+            raise self.error(key, "is neither true nor false")
         return value
 
     def day(self, key: str) -> date:
@@ -94,13 +94,13 @@ class Record:
         try:
             return date.fromisoformat(self.text(key))
         except ValueError as error:
-            raise self._fault(key, "is not a day such as 2026-11-01") from error
+            raise self.error(key, "is not a day such as 2026-11-01") from error
 
     def texts(self, key: str) -> tuple[str, ...]:
         """A list of texts; an absent key is an empty one."""
         found = self._list(key)
         if not all(isinstance(one, str) for one in found):
-            raise self._fault(key, "is not a list of texts")
+            raise self.error(key, "is not a list of texts")
         return tuple(cast("Sequence[str]", found))
 
     def numbers(self, key: str) -> Mapping[str, float]:
@@ -127,10 +127,11 @@ class Record:
         if value is None:
             return ()
         if not isinstance(value, list):
-            raise self._fault(key, "is not a list")
+            raise self.error(key, "is not a list")
         return cast("Sequence[object]", value)
 
-    def _fault(self, key: str, what: str) -> CatalogueError:
+    def error(self, key: str, what: str) -> CatalogueError:
+        """What is wrong with a key, to be raised by who reads the record."""
         return CatalogueError(f"{self.place}: `{key}` {what}")
 
 

@@ -286,9 +286,8 @@ def _version(name: EngineName, record: Record) -> EngineVersion:
 
 
 def _rule(record: Record) -> SchedulerRule:
-    usages: tuple[Usage, ...] = ("server", "offline")
     return SchedulerRule(
-        usage=record.one_of("usage", usages) if record.has("usage") else None,
+        usage=_usage(record),
         memory_bytes_at_least=int((record.number_or_none("memoryGib") or 0.0) * GIB),
         except_gpus=record.texts("except"),
         only_gpus=record.texts("only"),
@@ -296,3 +295,10 @@ def _rule(record: Record) -> SchedulerRule:
             max_num_seqs=int(record.number("seqs")), max_num_batched_tokens=record.whole("tokens")
         ),
     )
+
+
+def _usage(record: Record) -> Usage | None:
+    if not record.has("usage"):
+        return None
+    usage: Usage = record.one_of("usage", ("server", "offline"))
+    return usage
