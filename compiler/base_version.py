@@ -67,7 +67,8 @@ def judge_by_base(
     findings = version.findings
     if not findings:
         wrong = [one for check in checks for one in check.findings(judging, files) if one.severity is Severity.ERROR]
-        findings = [cannot_run(base.commit, one.span, one.message) for one in wrong]
+        reasons = {one.message.replace(MARK, ""): one.span for one in reversed(wrong)}
+        findings = [cannot_run(base.commit, place, why) for why, place in reversed(reasons.items())]
     if findings:
         return JudgedByBase(lowered=lowered, findings=tuple(findings))
     made = {step_id(step): step for step in make_artifacts(judging, facts, files).steps}

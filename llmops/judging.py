@@ -14,7 +14,7 @@ from compiler.base_version import BaseRevision, cannot_run, judge_by_base
 from compiler.diagnostics.catalogue import BASE_CANNOT_RUN, NO_BASE
 from compiler.diagnostics.model import Diagnostic, Severity
 from compiler.graph import ResourceGraph
-from compiler.pipeline import Compilation, CompiledEnvironment
+from compiler.pipeline import Compilation
 from compiler.plan import BOOTSTRAP, WORKING_TREE, BaseName, is_commit
 from compiler.ports import Denial
 from llmops.comparison import Changes, compare
@@ -83,7 +83,9 @@ def _judged(project: Workspace, compilation: Compilation, environment: str, revi
         found = judge_by_base(now.graph, now.lowered, revised, checks, tools.facts, both.files)
         lowered, findings = found.lowered, found.findings
     else:
-        lowered, findings = now.lowered, (_unsound(there, now, revision.commit),)
+        wrong = next(one for one in there.findings if one.severity is Severity.ERROR)
+        findings = (cannot_run(revision.commit, wrong.span, f"its spec is not sound: {wrong.message}"),)
+        lowered = now.lowered
     judged = replace(compilation, environments={environment: replace(now, lowered=lowered)})
     return Judged(
         project=both,
@@ -91,15 +93,6 @@ def _judged(project: Workspace, compilation: Compilation, environment: str, revi
         base=revision.commit,
         changes=compare(base, now, revision.commit),
     )
-
-
-def _unsound(there: Compilation, now: CompiledEnvironment, commit: str) -> Diagnostic:
-    wrong = next((one for one in there.findings if one.severity is Severity.ERROR), None)
-    if wrong is None:
-        place, why = now.graph.environment_node.span(), f"it has no environment `{now.name}`"
-    else:
-        place, why = wrong.span, f"its spec is not sound: {wrong.message}"
-    return cannot_run(commit, place, why)
 
 
 def _missing_base(graph: ResourceGraph, base: BaseName) -> tuple[Diagnostic, ...]:

@@ -119,6 +119,11 @@ class Journal:
         ]
         return digest(done)
 
+    def latest(self) -> datetime | None:
+        """The latest time that this machine has written down: a clock set back does not make old evidence young."""
+        (found,) = self._db.execute("SELECT MAX(at) FROM events").fetchone()
+        return datetime.fromisoformat(found) if found else None
+
     @property
     def is_empty(self) -> bool:
         return self._db.execute("SELECT 1 FROM events LIMIT 1").fetchone() is None

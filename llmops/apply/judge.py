@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from compiler.plan import ArtifactStep, Decide, DecidePayload, step_id
+from compiler.plan import BOOTSTRAP, ArtifactStep, Decide, DecidePayload, is_commit, step_id
 from llmops import __version__
 from llmops.apply.integrity import refuse_stranger, tampered
 from llmops.apply.planning import VERDICT_FILE
@@ -24,7 +24,7 @@ from llmops_spec.digests import Json, canonical, digest, digest_bytes
 from llmops_spec.store import Manifest, Store, StoreCorrupt, load_manifest, make_ref, read_output, split_ref
 from policies.evidence.envelope import KeyPair
 from policies.evidence.refusals import Refused
-from policies.evidence.statement import GateEvidence
+from policies.evidence.statement import Assurance, GateEvidence
 from policies.evidence.trust import Trust
 from policies.evidence.verify import Expected, SignedDecision, Verified, sign_decision, verify
 from policies.gates.from_spec import rules_of
@@ -45,7 +45,7 @@ class DeskJudge:
 
     def decide(self, step: Decide, outputs: Path) -> GateVerdict:
         """Decide from the stored records; write the verdict and its signed evidence to `outputs`."""
-        verdict = self._recompute(step)
+        verdict, key = self._recompute(step), self._signing_key()
         evidence = GateEvidence(
             gate=step.payload.gate,
             environment=step.payload.environment,
@@ -56,9 +56,11 @@ class DeskJudge:
             gate_digest=step.payload.subject["gate"],
             policies_digest=step.payload.policies,
             decided_at=datetime.now(UTC),
+            assurance=self._assurance(key),
+            base=self.site.base if is_commit(self.site.base) else None,
             producer={"llmops": __version__, "python": platform.python_version()},
         )
-        signed = sign_decision(evidence, self._signing_key())
+        signed = sign_decision(evidence, key)
         (outputs / VERDICT_FILE).write_bytes(canonical(verdict.to_json()) + b"\n")
         (outputs / TEST_RESULT_FILE).write_bytes(signed.test_result)
         (outputs / SUMMARY_FILE).write_bytes(signed.summary)
@@ -96,6 +98,7 @@ class DeskJudge:
             expected=self._expected(step, verdict),
             trust=self.trust,
             now=datetime.now(UTC),
+            high_water=self.site.journal.latest(),
         )
         if isinstance(found, Refused):
             raise OperationFailed(found.message, help=found.next_step, exit_code=Exit.TAMPERED)
@@ -110,6 +113,13 @@ class DeskJudge:
 
     def _signing_key(self) -> KeyPair:
         return self.key if self.key is not None else signing_key(self.trust)
+
+    def _assurance(self, key: KeyPair) -> Assurance:
+        """What a decision may claim: as much as its key, where a reviewed base judged too; else what a desk can."""
+        if self.site.base == BOOTSTRAP:
+            return "bootstrap"
+        listed = self.trust.key(key.keyid)
+        return listed.assurance if listed is not None and is_commit(self.site.base) else "local"
 
     def _expected(self, step: Decide, verdict: GateVerdict) -> Expected:
         def recompute() -> Mapping[str, Json]:

@@ -53,7 +53,10 @@ NEXT_STEPS: Final[dict[Reason, str]] = {
     Reason.OTHER_VERIFIER: _DECIDE_AGAIN,
     Reason.OTHER_PREDICATE: _DECIDE_AGAIN,
     Reason.NOT_A_STATEMENT: _DECIDE_AGAIN,
-    Reason.TOO_LITTLE_ASSURANCE: "let the pipeline decide the gate, or lower `requiredAssurance` in the trust file",
+    Reason.TOO_LITTLE_ASSURANCE: (
+        "let the pipeline decide the gate, with `--against` a reviewed revision, or lower `requiredAssurance` in the "
+        "trust file; then " + _DECIDE_AGAIN
+    ),
     Reason.OTHER_SUBJECT: "apply again: what has changed is evaluated and decided anew",
     Reason.OTHER_RESOURCE: "decide the gate in the environment that you apply to",
     Reason.OTHER_GATE: "apply again: a changed gate is decided anew",

@@ -13,9 +13,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
 from llmops_spec.base import SpecModel
 from llmops_spec.digests import Json, canonical, digest, digest_bytes
@@ -29,8 +29,11 @@ WARNED_LEVEL: Final = "LLMOPS_GATE_WARNED"
 WHOLE_SUBJECT: Final = "gate-subject"
 """Name of the subject that stands for all facts together."""
 
-Assurance: TypeAlias = Literal["local", "ci"]
-"""`local`: this machine ran it. `ci`: a runner that no author controls ran it."""
+KeyAssurance: TypeAlias = Literal["local", "ci"]
+"""`local`: this machine ran it. `ci`: a runner that no author controls ran it, and gates of a reviewed base judged."""
+Assurance: TypeAlias = KeyAssurance | Literal["bootstrap"]
+"""`bootstrap`: as `local`, and there was no Git, so nothing that could have been reviewed."""
+Commit: TypeAlias = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{40}|[0-9a-f]{64})$")]
 
 Instant: TypeAlias = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
 _HEX: Final = re.compile(r"[0-9a-f]{64}")
@@ -54,6 +57,8 @@ class GateEvidence:
     decided_at: datetime
     """With a time zone; kept to the second."""
     assurance: Assurance = "local"
+    base: str | None = None
+    """Commit whose gates judged beside the change's own; None where the working tree stood alone."""
     producer: Mapping[str, str] = field(default_factory=dict)
     """Versions of the programs that took part."""
 
@@ -91,6 +96,15 @@ class Decision(SpecModel):
     gate_digest: StepKey
     record_digest: StepKey
     assurance: Assurance
+    base: Commit | None = None
+
+    @model_validator(mode="after")
+    def _earned(self) -> Self:
+        if self.assurance == "ci" and self.base is None:
+            raise ValueError("assurance `ci` needs a base revision")
+        if self.assurance == "bootstrap" and self.base is not None:
+            raise ValueError("assurance `bootstrap` means that there is no base revision")
+        return self
 
 
 class TestResultPredicate(SpecModel):
@@ -240,6 +254,7 @@ def _decision(evidence: GateEvidence) -> Decision:
         gate_digest=evidence.gate_digest,
         record_digest=evidence.record_digest,
         assurance=evidence.assurance,
+        base=evidence.base,
     )
 
 

@@ -14,11 +14,12 @@ from pydantic import AwareDatetime, Field, ValidationError, field_validator, mod
 from llmops_spec.base import SpecModel
 from llmops_spec.store import StepKey
 from policies.evidence.envelope import KeyPair, keyid_of
-from policies.evidence.statement import Assurance
+from policies.evidence.statement import Assurance, KeyAssurance
 from policies.evidence.strict_json import JsonRefused, parse_object
 
 TRUST_FORMAT: Final = 1
-STRENGTH: Final[dict[Assurance, int]] = {"local": 0, "ci": 1}
+STRENGTH: Final[dict[Assurance, int]] = {"bootstrap": 0, "local": 0, "ci": 1}
+"""`bootstrap` is as good as `local` wherever that is enough, but in a production tier, where it never counts."""
 
 
 class TrustInvalid(ValueError):  # noqa: N818  # reads as what it says
@@ -32,7 +33,7 @@ class TrustedKey(SpecModel):
     """An Ed25519 public key: 32 bytes in hexadecimal."""
     role: Literal["decide", "approve"] = "decide"
     """What its signature counts for."""
-    assurance: Assurance = "local"
+    assurance: KeyAssurance = "local"
     """The most that a statement signed by it may claim."""
     not_before: AwareDatetime | None = None
     not_after: AwareDatetime | None = None
@@ -50,9 +51,9 @@ class TrustedKey(SpecModel):
 class RequiredAssurance(SpecModel):
     """By tier of the environment."""
 
-    development: Assurance = "local"
-    staging: Assurance = "local"
-    production: Assurance = "ci"
+    development: KeyAssurance = "local"
+    staging: KeyAssurance = "local"
+    production: KeyAssurance = "ci"
 
 
 class Trust(SpecModel):
@@ -61,6 +62,8 @@ class Trust(SpecModel):
     accepted_policies: list[StepKey] | None = None
     """Digests of policy rules that count. Left out: whatever rules are in force where evidence is checked."""
     required_assurance: RequiredAssurance = Field(default_factory=RequiredAssurance)
+    max_age_days: int | None = Field(default=None, ge=1, le=36500)
+    """Decisions that are older count no more. Left out: age does not matter, what was decided about is the same."""
     revoked: list[StepKey] = Field(default_factory=list)
     """Key ids, and digests of envelopes, that count no more."""
 
@@ -74,7 +77,7 @@ class Trust(SpecModel):
     def key(self, keyid: str) -> TrustedKey | None:
         return next((one for one in self.keys if one.keyid == keyid), None)
 
-    def with_key(self, pair: KeyPair, *, assurance: Assurance = "local") -> Trust:
+    def with_key(self, pair: KeyPair, *, assurance: KeyAssurance = "local") -> Trust:
         """This, with one more key that may decide."""
         added = TrustedKey(keyid=pair.keyid, public=pair.public, assurance=assurance)
         return self.model_copy(update={"keys": [*self.keys, added]})

@@ -27,6 +27,7 @@ from policies.evidence.statement import (
     Assurance,
     Decision,
     GateEvidence,
+    KeyAssurance,
     Subject,
     SummaryStatement,
     TestResultStatement,
@@ -80,6 +81,8 @@ class Verified:
     decided_at: datetime
     keyids: tuple[str, ...]
     assurance: Assurance
+    base: str | None
+    """Commit whose gates judged beside the change's own."""
     verdict: Mapping[str, Json]
     """As recomputed."""
     warned: bool
@@ -108,7 +111,6 @@ def verify(
     expected: Expected,
     trust: Trust,
     now: datetime,
-    max_age: timedelta | None = None,
     high_water: datetime | None = None,
 ) -> Verified | Refused:
     """Say whether `decision` lets `expected` be applied.
@@ -117,7 +119,7 @@ def verify(
     """
     latest = max(now, high_water) if high_water is not None else now
     try:
-        return _verified(decision, expected, trust, latest=latest, now=now, max_age=max_age)
+        return _verified(decision, expected, trust, latest=latest, now=now)
     except _Refusal as refusal:
         next_step = NEXT_STEPS[refusal.reason].format(gate=expected.gate)
         message = f"the evidence of gate `{expected.gate}` is refused: {refusal}"
@@ -131,7 +133,6 @@ def _verified(
     *,
     latest: datetime,
     now: datetime,
-    max_age: timedelta | None,
 ) -> Verified:
     envelope = _signed(decision.summary, "verification summary", trust)
     keys = _keys(envelope, trust)
@@ -158,6 +159,7 @@ def _verified(
         Reason.NOT_PASSED,
         "the gate did not pass",
     )
+    max_age = timedelta(days=trust.max_age_days) if trust.max_age_days is not None else None
     _check_times(keys, decided_at, latest=latest, now=now, max_age=max_age)
     result, payload = _check_evidence(decision, statement, expected, trust)
     verdict = _recomputed(result.predicate.verdict, expected)
@@ -173,6 +175,7 @@ def _verified(
         decided_at=decided_at,
         keyids=tuple(key.keyid for key in keys),
         assurance=predicate.decision.assurance,
+        base=predicate.decision.base,
         verdict=verdict,
         warned=verdict.get("verdict") != "pass",
     )
@@ -259,9 +262,9 @@ def _check_assurance(
         Reason.OTHER_VERIFIER,
         f"it claims assurance `{claimed}`, which its signer or its verifier may not give",
     )
-    wanted: Assurance = getattr(trust.required_assurance, expected.tier)
+    wanted: KeyAssurance = getattr(trust.required_assurance, expected.tier)
     _refuse_unless(
-        STRENGTH[claimed] >= STRENGTH[wanted],
+        STRENGTH[claimed] >= STRENGTH[wanted] and not (claimed == "bootstrap" and expected.tier == "production"),
         Reason.TOO_LITTLE_ASSURANCE,
         f"its assurance is `{claimed}`, and a {expected.tier} environment requires `{wanted}`",
     )
@@ -377,6 +380,7 @@ def _restated(
         policies_digest=expected.policies_digest,
         decided_at=decided_at,
         assurance=statement.predicate.decision.assurance,
+        base=statement.predicate.decision.base,
         producer=statement.predicate.verifier.version,
     )
 

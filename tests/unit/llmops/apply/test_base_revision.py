@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import itertools
+import json
+import re
+import shutil
+import sqlite3
 import subprocess
-from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from compiler.plan import Decide, step_id
-from llmops.apply.executor import RunOutcome
+from compiler.plan import Decide, Fetch, RollOut, step_id
+from llmops.apply.journal import Entry
+from llmops.apply.judge import open_verifier
+from llmops.apply.planning import read_plan, refuse_moved, write_plan
+from llmops.apply.trust import configuration_folder
+from llmops.cli.main import run
 from llmops.errors import Exit, OperationFailed
-from llmops.judging import choose_base, compile_judged
+from llmops.judging import choose_base
 from llmops.workspace import open_workspace
+from policies.evidence.envelope import opened
 from tests.harness.desk import Desk
 
 
@@ -27,9 +38,13 @@ def _git(root: Path, *words: str) -> str:
     return said.stdout.strip()
 
 
+_NUMBERS = itertools.count()
+"""Two commits that differ in nothing would be one."""
+
+
 def _commit(root: Path) -> str:
     _git(root, "add", ".")
-    _git(root, "commit", "-q", "--allow-empty", "-m", "a change")
+    _git(root, "commit", "-q", "--allow-empty", "-m", f"change {next(_NUMBERS)}")
     return _git(root, "rev-parse", "HEAD")
 
 
@@ -115,3 +130,215 @@ def test_training_rows_may_grow_and_gates_stay_one_version(reviewed: Desk) -> No
         path.read_text() + path.read_text().split("\n", maxsplit=1)[0].replace('item_id": "', 'item_id": "new-') + "\n"
     )
     assert _decisions(reviewed) == ["decide/support-quality", "decide/support-safety"]
+
+
+# --- ways around a gate
+
+
+def test_a_gate_that_the_change_deletes_judges_it_all_the_same(reviewed: Desk) -> None:
+    _worse_model(reviewed)
+    gates = (reviewed.root / "gates.yaml").read_text().split("\n---\n")
+    (reviewed.root / "gates.yaml").write_text(gates[1])
+    reviewed.edit("service.yaml", "support-quality, ", "")
+
+    assert _decisions(reviewed) == ["decide/support-safety", "decide/support-quality@BASE"]
+    assert reviewed.apply(against="main").exit_code is Exit.GATE_FAILED
+    assert "roll-out/support" not in reviewed.ran()
+
+
+def test_a_gate_that_the_service_names_no_more_judges_it_all_the_same(reviewed: Desk) -> None:
+    _worse_model(reviewed)
+    reviewed.edit("service.yaml", "support-quality, ", "")
+
+    plan = reviewed.plan(against="main")
+
+    roll_out = next(one.step for one in plan.steps if isinstance(one.step, RollOut))
+    assert set(roll_out.gates) == {"decide/support-quality", "decide/support-safety"}
+    assert reviewed.apply(against="main").exit_code is Exit.GATE_FAILED
+
+
+def test_rows_that_the_change_drops_are_measured_as_they_were_reviewed(reviewed: Desk) -> None:
+    path = reviewed.root / "data" / "heldout.jsonl"
+    rows = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(rows[:-1]))
+    reviewed.edit("data.yaml", f"rows: {len(rows)}", f"rows: {len(rows) - 1}")
+
+    plan = reviewed.plan(against="main")
+    fetched = next(one.step for one in plan.steps if one.step.name == "support@BASE@heldout")
+    assert isinstance(fetched, Fetch)
+    assert fetched.files["rows.jsonl"].path == f"{plan.base}:data/heldout.jsonl"
+    outcome = reviewed.apply(against="main")
+
+    assert outcome.exit_code is Exit.CLEAN, outcome.failure
+    counts = {gate: one.criteria[0].counts.planned for gate, one in outcome.verdicts.items() if "quality" in gate}
+    assert counts["support-quality@BASE"] == counts["support-quality"] + 1
+
+
+def test_a_renamed_service_does_not_leave_its_gates_behind(reviewed: Desk) -> None:
+    reviewed.edit("service.yaml", "name: support\n", "name: support2\n")
+    assert _denied(reviewed) == [
+        "gate `support-quality` judged service `support`, which is gone while `support2` is new",
+        "gate `support-safety` judged service `support`, which is gone while `support2` is new",
+    ]
+
+
+# --- where the base cannot run
+
+
+def _denied(desk: Desk, against: str = "main") -> list[str]:
+    """Why gates of the base cannot judge the change; each denies the plan."""
+    denied = [one for one in desk.plan(against).policies if one.blocks]
+    assert {one.rule for one in denied} == {"base-cannot-run"}
+    assert desk.plan(against).denied
+    return [one.message.partition("cannot judge this change: ")[2] for one in denied]
+
+
+def test_a_prompt_that_asks_for_what_the_reviewed_rows_do_not_have_needs_another_owner(reviewed: Desk) -> None:
+    for path in (reviewed.root / "data").glob("*.jsonl"):
+        path.write_text(path.read_text().replace('"question":', '"asked":'))
+    for name in ("data.yaml", "prompts.yaml", "service.yaml"):
+        text = (reviewed.root / name).read_text()
+        (reviewed.root / name).write_text(re.sub(r"\bquestion\b(?!_)", "asked", text))
+
+    said = "variable `asked` of prompt `support-answer` is not a column of dataset `support`"
+    assert _denied(reviewed) == [said]
+
+
+def test_a_baseline_that_is_gone_needs_another_owner(reviewed: Desk) -> None:
+    reviewed.edit("gates.yaml", "    - {metric: exact-match, betterThan: {model: support-base}}\n", "")
+    for name in ("models.yaml", "training.yaml"):
+        text = (reviewed.root / name).read_text()
+        (reviewed.root / name).write_text(text.replace("support-base", "support-start"))
+    assert _denied(reviewed) == ["gate `support-quality` compares with model `support-base`, which is gone"]
+
+
+def test_a_base_that_is_not_sound_or_lacks_the_environment_needs_another_owner(reviewed: Desk) -> None:
+    sound = (reviewed.root / "gates.yaml").read_text()
+    (reviewed.root / "gates.yaml").write_text(sound.replace("evaluation: support-eval", "evaluation: nowhere"))
+    _commit(reviewed.root)
+    (reviewed.root / "gates.yaml").write_text(sound)
+    assert _denied(reviewed) == ["its spec is not sound: evaluation `nowhere` is not defined"]
+
+    _git(reviewed.root, "rm", "-q", "--cached", "environments/local.yaml")
+    _git(reviewed.root, "commit", "-q", "-a", "-m", "no desk")
+    assert _denied(reviewed) == ["its spec is not sound: environment `local` is not defined"]
+
+
+def test_gate_run_ends_with_the_code_of_a_policy_where_the_base_cannot_run(
+    reviewed: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reviewed.edit("service.yaml", "name: support\n", "name: support2\n")
+    words = ["-C", str(reviewed.root), "plan", "--env", "local", "--against", "main"]
+    assert run(words) == Exit.POLICY_FAILED
+    assert "denied[base-cannot-run]" in capsys.readouterr().out
+    assert run(["-C", str(reviewed.root), "apply", "--env", "local", "--against", "main"]) == Exit.POLICY_FAILED
+    assert run(["explain", "base-cannot-run"]) == Exit.CLEAN
+
+
+# --- which base
+
+
+def test_a_revision_that_is_none_gives_one_clear_message(reviewed: Desk) -> None:
+    for unknown in ("no-such-branch", "0" * 40, "--upload-pack=x", "main:gates.yaml"):
+        with pytest.raises(OperationFailed) as refused:
+            reviewed.plan(against=unknown)
+        assert refused.value.what.startswith(f"there is no revision `{unknown}`")
+        assert "--against" in refused.value.help
+
+
+def test_a_desk_takes_its_working_tree_and_a_folder_without_git_is_a_bootstrap(desk: Desk) -> None:
+    assert desk.plan().base == "bootstrap"
+    _git(desk.root, "init", "-q", "-b", "main")
+    assert desk.plan().base == "bootstrap"  # nothing is committed, so nothing was reviewed
+    _commit(desk.root)
+    assert desk.plan().base == "working-tree"
+
+
+def test_a_cluster_is_judged_by_what_its_change_has_in_common_with_the_protected_branch(reviewed: Desk) -> None:
+    graph = open_workspace(reviewed.root).compile("staging").environments["staging"].graph
+    reviewed_commit = _git(reviewed.root, "rev-parse", "main")
+    assert choose_base(reviewed.root, graph, None) == reviewed_commit
+    _git(reviewed.root, "switch", "-q", "-c", "change")
+    _commit(reviewed.root)
+    _git(reviewed.root, "switch", "-q", "main")
+    applied = _commit(reviewed.root)
+    assert choose_base(reviewed.root, graph, None) == applied
+    _git(reviewed.root, "switch", "-q", "change")
+    assert choose_base(reviewed.root, graph, None) == reviewed_commit
+    assert choose_base(reviewed.root, graph, "main") == applied
+
+    _git(reviewed.root, "update-ref", "refs/remotes/origin/main", "HEAD")
+    assert choose_base(reviewed.root, graph, None) == _git(reviewed.root, "rev-parse", "HEAD")
+    _git(reviewed.root, "update-ref", "-d", "refs/remotes/origin/main")
+    _git(reviewed.root, "branch", "-q", "-D", "main")
+    with pytest.raises(OperationFailed, match="protected branch `main` is not in this repository"):
+        choose_base(reviewed.root, graph, None)
+
+
+def test_production_refuses_a_folder_without_git_before_anything_runs(desk: Desk) -> None:
+    desk.edit("environments/local.yaml", "\nspec:\n", "\nspec:\n  tier: production\n")
+    denied = [one.rule for one in desk.plan().policies if one.blocks]
+    assert "no-base" in denied
+    _git(desk.root, "init", "-q", "-b", "main")
+    _commit(desk.root)
+    assert "no-base" not in [one.rule for one in desk.plan().policies]
+
+
+# --- what is signed
+
+
+@pytest.mark.parametrize(
+    ("git", "against", "assurance"),
+    [(False, None, "bootstrap"), (True, None, "local"), (True, "main", "ci")],
+    ids=["no Git", "working tree", "reviewed base"],
+)
+def test_what_is_signed_says_how_much_it_is_worth(desk: Desk, git: bool, against: str | None, assurance: str) -> None:
+    desk.apply()
+    path = configuration_folder() / "trust.json"
+    trust = json.loads(path.read_bytes())
+    trust["keys"][0]["assurance"] = "ci"
+    path.write_text(json.dumps(trust))
+    shutil.rmtree(desk.root / ".llmops")
+    if git:
+        _git(desk.root, "init", "-q", "-b", "main")
+        (desk.root / ".gitignore").write_text(".llmops/\n")
+        _commit(desk.root)
+    desk.apply(against=against)
+
+    with desk.site(against) as (site, compilation):
+        lowered = compilation.environments["local"].lowered
+        assert lowered is not None
+        step = next(one for one in lowered.steps if isinstance(one, Decide))
+        said = json.loads(opened(open_verifier(site).signed(step).summary).payload)["predicate"]
+    assert said["decision"]["assurance"] == assurance
+    assert said["decision"].get("base") == (_git(desk.root, "rev-parse", "main") if against else None)
+    assert said["verifier"]["id"].endswith(f"gate-{assurance}")
+
+
+def test_a_saved_plan_keeps_its_base(reviewed: Desk, tmp_path: Path) -> None:
+    _lower_the_bar(reviewed)
+    write_plan(tmp_path / "plan.json", reviewed.plan(against="main"))
+    saved = read_plan(tmp_path / "plan.json")
+    assert saved.base == _git(reviewed.root, "rev-parse", "main")
+    refuse_moved(saved, reviewed.plan(against=saved.base))
+    with pytest.raises(OperationFailed, match="the base revision"):
+        refuse_moved(saved, reviewed.plan())
+
+
+def test_evidence_that_is_older_than_the_trust_file_allows_is_refused(desk: Desk) -> None:
+    desk.apply()
+    path = configuration_folder() / "trust.json"
+    path.write_text(json.dumps({**json.loads(path.read_bytes()), "maxAgeDays": 2}))
+    assert desk.apply().exit_code is Exit.CLEAN
+    with desk.site() as (site, _):
+        site.journal.write(Entry(plan="", step="gc", event="discarded", identity="a" * 64, result=""))
+    later = (datetime.now(UTC) + timedelta(days=3)).isoformat()
+    with closing(sqlite3.connect(desk.root / ".llmops/local/journal.db")) as database:
+        database.execute("UPDATE events SET at = ? WHERE number = (SELECT MAX(number) FROM events)", (later,))
+        database.commit()
+
+    outcome = desk.apply()  # the clock was set back: this machine has seen a later day
+
+    assert outcome.exit_code is Exit.TAMPERED
+    assert outcome.failure is not None
+    assert "longer ago than is allowed" in outcome.failure.what

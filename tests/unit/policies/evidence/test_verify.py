@@ -21,6 +21,7 @@ from policies.evidence.verify import Expected, SignedDecision, Verified, sign_de
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 KEY = new_key(bytes(range(32)))
 OTHER = new_key(bytes(range(1, 33)))
+BASE = "b" * 40
 POLICIES, GATE, RECORD = "1" * 64, "2" * 64, "3" * 64
 FACTS = {"model": "4" * 64, "adapter": f"store://{'5' * 64}/adapter", "prompt": "6" * 64}
 VERDICT: dict[str, Json] = {
@@ -109,7 +110,7 @@ def both(change: Callable[[dict[str, Any]], None]) -> SignedDecision:
 def test_good_evidence_counts_and_says_whose_it_is() -> None:
     found = verify(SIGNED, expected=EXPECTED, trust=TRUST, now=NOW + timedelta(days=400))
     assert found == Verified(
-        gate="quality", decided_at=NOW, keyids=(KEY.keyid,), assurance="local", verdict=VERDICT, warned=False
+        gate="quality", decided_at=NOW, keyids=(KEY.keyid,), assurance="local", base=None, verdict=VERDICT, warned=False
     )
     assert outcome(resigned()) is None
 
@@ -312,9 +313,37 @@ def test_a_key_counts_within_its_time(window: dict[str, Any], now: datetime, rea
 
 
 def test_a_local_key_cannot_claim_to_be_the_pipeline() -> None:
-    claimed = sign_decision(replace(EVIDENCE, assurance="ci"), KEY)
+    claimed = sign_decision(replace(EVIDENCE, assurance="ci", base=BASE), KEY)
     assert outcome(claimed) == Reason.OTHER_VERIFIER
     assert outcome(claimed, trust=key(assurance="ci")) is None
+
+
+def test_a_pipeline_vouches_only_where_a_reviewed_base_judged() -> None:
+    with pytest.raises(ValueError, match="needs a base revision"):
+        sign_decision(replace(EVIDENCE, assurance="ci"), KEY)
+    without = both(lambda one: one["predicate"]["decision"].update(assurance="ci"))
+    named = resigned(summary=lambda one: one["predicate"]["verifier"].update(id=verifier_id("ci")))
+    assert outcome(named, trust=key(assurance="ci")) == Reason.OTHER_VERIFIER
+    assert outcome(without, trust=key(assurance="ci")) == Reason.NOT_A_STATEMENT
+
+
+def test_a_base_is_signed_for_and_cannot_be_swapped() -> None:
+    decision = sign_decision(replace(EVIDENCE, base=BASE), KEY)
+    found = verify(decision, expected=EXPECTED, trust=TRUST, now=NOW)
+    assert isinstance(found, Verified)
+    assert found.base == BASE
+    assert outcome(resigned(summary=lambda one: one["predicate"]["decision"].update(base=BASE))) == Reason.CONTRADICTION
+
+
+def test_without_git_evidence_counts_everywhere_but_in_production_whatever_the_trust_file_says() -> None:
+    decision = sign_decision(replace(EVIDENCE, assurance="bootstrap"), KEY)
+    lowered = TRUST.model_copy(update={"required_assurance": RequiredAssurance(production="local")})
+    assert outcome(decision, expected=replace(EXPECTED, tier="staging")) is None
+    production = replace(EXPECTED, tier="production")
+    assert outcome(decision, expected=production, trust=lowered) == Reason.TOO_LITTLE_ASSURANCE
+    assert outcome(expected=production, trust=lowered) is None
+    with pytest.raises(ValueError, match="no base revision"):
+        sign_decision(replace(EVIDENCE, assurance="bootstrap", base=BASE), KEY)
 
 
 def test_a_verifier_and_an_assurance_that_do_not_belong_together_are_refused() -> None:
@@ -329,7 +358,7 @@ def test_production_asks_for_more_than_this_machine() -> None:
     assert outcome(expected=production) == Reason.TOO_LITTLE_ASSURANCE
     lowered = TRUST.model_copy(update={"required_assurance": RequiredAssurance(production="local")})
     assert outcome(expected=production, trust=lowered) is None
-    by_pipeline = sign_decision(replace(EVIDENCE, assurance="ci"), KEY)
+    by_pipeline = sign_decision(replace(EVIDENCE, assurance="ci", base=BASE), KEY)
     assert outcome(by_pipeline, expected=production, trust=key(assurance="ci")) is None
 
 
@@ -465,16 +494,20 @@ def test_signed_text_that_is_read_in_two_ways_is_refused(text: bytes) -> None:
 # --- time
 
 
+def aged(days: int) -> Trust:
+    return TRUST.model_copy(update={"max_age_days": days})
+
+
 def test_evidence_may_be_too_old() -> None:
     day = timedelta(days=1)
-    assert outcome(now=NOW + 3 * day, max_age=3 * day) is None
-    assert outcome(now=NOW + 3 * day, max_age=2 * day) == Reason.TOO_OLD
+    assert outcome(now=NOW + 3 * day, trust=aged(3)) is None
+    assert outcome(now=NOW + 3 * day, trust=aged(2)) == Reason.TOO_OLD
 
 
 def test_a_clock_set_back_makes_nothing_young_again() -> None:
     day = timedelta(days=1)
-    assert outcome(now=NOW, high_water=NOW + 3 * day, max_age=2 * day) == Reason.TOO_OLD
-    assert outcome(now=NOW, high_water=NOW - 3 * day, max_age=2 * day) is None
+    assert outcome(now=NOW, high_water=NOW + 3 * day, trust=aged(2)) == Reason.TOO_OLD
+    assert outcome(now=NOW, high_water=NOW - 3 * day, trust=aged(2)) is None
 
 
 def test_a_clock_that_is_a_day_off_changes_nothing_and_more_is_refused() -> None:
