@@ -30,6 +30,7 @@ COMMANDS = {
     "plan": "Show what would run, and why.",
     "policy": "Test the policy rules on their fixtures.",
     "schema": "Print the JSON Schema of spec documents.",
+    "size": "Say what fits on a GPU, how much it holds and what it costs.",
     "status": "Show what runs.",
     "validate": "Check the spec for every environment.",
     "why": "Tell where a value was written, or why a step runs again.",
