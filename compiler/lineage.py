@@ -50,7 +50,8 @@ def lineage(graph: ResourceGraph, model_name: str | None) -> Lineage:
         models.append(model)
         training_name = model.spec.from_.training
         if training_name is None:
-            name = model.spec.adapter_of
+            compressed = model.spec.from_.compress
+            name = compressed.model if compressed is not None else model.spec.adapter_of
             continue
         training = graph.get(Training, training_name)
         if training is None:

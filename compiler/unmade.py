@@ -28,6 +28,7 @@ UNMADE: Final[Mapping[str, str]] = MappingProxyType(
         "Model.spec.from.compress": _WEIGHTS,
         "Model.spec.trustRemoteCode": "a model that brings code is loaded by no training and no engine",
         **{f"Model.spec.task={task}": _TASK for task in ("encoder", "embedding", "reranker")},
+        **{f"Guardrail.spec.{side}.toolCalls": "the gateway takes no tools" for side in ("input", "output")},
         "Prompt.spec.output.schema": "answers are free text or one of `labels`",
         **{f"Training.spec.method={one}": "trainings run full, lora or pretrain" for one in ("qlora", "dpo")},
         "Training.spec.preferences": "trainings run full, lora or pretrain",

@@ -40,6 +40,8 @@ class Rail(SpecModel):
     """`redact` goes on with the validator's corrected text, where it has one, and refuses otherwise."""
     on_error: Literal["closed", "open"]
     """What a validator that raises or is late means. Stated for every rail: `closed` blocks."""
+    tool_calls: bool = False
+    """Also tried on the arguments of tool calls and on what tools return."""
     timeout_milliseconds: int = Field(default=1000, ge=1, le=60_000)
     canary: str | None = Field(default=None, min_length=1)
     """A text that this rail must catch; tried before the gateway reports healthy."""

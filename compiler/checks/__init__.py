@@ -9,14 +9,20 @@ from __future__ import annotations
 from typing import Final
 
 from compiler.checks import (
+    chains,
+    chat_templates,
     context,
     data,
     evaluation,
     files,
     guardrails,
+    identity,
     locked,
     models,
+    placement,
     prompts,
+    retrieval,
+    scaling,
     services,
     training,
 )
@@ -33,4 +39,10 @@ BUILT_IN: Final[tuple[Check, ...]] = (
     *evaluation.CHECKS,
     *guardrails.CHECKS,
     *services.CHECKS,
+    *chains.CHECKS,
+    *retrieval.CHECKS,
+    *chat_templates.CHECKS,
+    *identity.CHECKS,
+    *placement.CHECKS,
+    *scaling.CHECKS,
 )

@@ -114,7 +114,7 @@ def _brings_a_template(line: Lineage, files: Reader) -> bool:
     """Whether a model's own files may hold a template. Of remote ones nothing is known, so nothing is said."""
     for model in line.models:
         origin = model.spec.from_
-        if origin.hugging_face is not None:
+        if origin.remote is not None or origin.hosted is not None:
             return True
         if origin.path is None:
             continue

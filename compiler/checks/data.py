@@ -29,6 +29,7 @@ from llmops_spec.dataset import Dataset, Split
 from llmops_spec.evaluation import Evaluation
 from llmops_spec.gate import Gate
 from llmops_spec.model import Model
+from llmops_spec.retriever import Retriever
 from llmops_spec.training import Training
 
 FORMATS = (".jsonl", ".csv")
@@ -59,6 +60,11 @@ def _named_columns(graph: ResourceGraph) -> Iterator[tuple[ResourceNode, str, st
     for node, training in graph.of(Training):
         if training.spec.text_column is not None:
             yield node, training.spec.dataset, training.spec.text_column, node.span("spec", "textColumn")
+        if (pair := training.spec.preferences) is not None:
+            yield node, training.spec.dataset, pair.chosen, node.span("spec", "preferences", "chosen")
+            yield node, training.spec.dataset, pair.rejected, node.span("spec", "preferences", "rejected")
+    for node, retriever in graph.of(Retriever):
+        yield node, retriever.spec.corpus, retriever.spec.text_column, node.span("spec", "textColumn")
     for node, model in graph.of(Model):
         if model.spec.from_.scratch is not None:
             tokenizer = model.spec.from_.scratch.tokenizer
@@ -100,6 +106,8 @@ def splits_exist(graph: ResourceGraph) -> Iterator[Diagnostic]:
 def _named_splits(graph: ResourceGraph) -> Iterator[tuple[str, str, Span]]:
     for node, training in graph.of(Training):
         yield training.spec.dataset, training.spec.split, node.span("spec", "split")
+    for node, retriever in graph.of(Retriever):
+        yield retriever.spec.corpus, retriever.spec.split, node.span("spec", "split")
     for node, evaluation in graph.of(Evaluation):
         for index, split in enumerate(evaluation.spec.splits):
             yield evaluation.spec.dataset, split, node.span("spec", "splits", index)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from compiler.checks.data import FORMATS
+from compiler.checks.engine_facts import engine_template
 from compiler.checks.question import FileCheck
 from compiler.diagnostics.catalogue import MISSING_FILE
 from compiler.diagnostics.model import Diagnostic
@@ -19,6 +20,7 @@ from compiler.source import Span
 from llmops_spec.dataset import Dataset
 from llmops_spec.gate import Gate
 from llmops_spec.model import Model
+from llmops_spec.service import Service
 
 
 def files_exist(graph: ResourceGraph, files: Reader) -> Iterator[Diagnostic]:
@@ -56,6 +58,9 @@ def _named_files(graph: ResourceGraph) -> Iterator[tuple[str, str, Span]]:
     for node, model in graph.of(Model):
         if model.spec.chat_template is not None:
             yield model.spec.chat_template, "chat template", node.span("spec", "chatTemplate")
+    for node, service in graph.of(Service):
+        if (template := engine_template(node, service)) is not None:
+            yield template[0], "chat template", template[1]
     for node, gate in graph.of(Gate):
         for index, criterion in enumerate(gate.spec.criteria):
             if criterion.baseline is not None and criterion.baseline.record is not None:

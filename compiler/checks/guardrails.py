@@ -1,6 +1,6 @@
 """Guardrails: every rail can be proved awake, and can do what it is asked to.
 
-Reports `rail-without-canary`, `ineffective-canary`, `invalid-pattern`, `redact-without-correction`.
+Reports `rail-without-canary`, `ineffective-canary`, `invalid-pattern`, `redact-without-correction`, `uncovered-route`.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ from compiler.diagnostics.catalogue import (
     INVALID_PATTERN,
     RAIL_WITHOUT_CANARY,
     REDACT_WITHOUT_CORRECTION,
+    UNCOVERED_ROUTE,
 )
 from compiler.diagnostics.model import Diagnostic, Label
 from compiler.graph import ResourceGraph, ResourceNode
 from llmops_spec.guardrail import Guardrail, Rail
+from llmops_spec.service import Service
 
 RailPath = tuple[str | int, ...]
 
@@ -119,7 +121,41 @@ def redaction_is_possible(graph: ResourceGraph) -> Iterator[Diagnostic]:
             )
 
 
+WITHOUT_RAILS = {
+    "embeddings": "texts to embed are no messages",
+    "rerank": "passages to rank are no messages",
+}
+"""Endpoints that rails do not see, and why."""
+
+
+def rails_cover_every_route(graph: ResourceGraph) -> Iterator[Diagnostic]:
+    for node, service in graph.of(Service):
+        guardrails = [one for name in service.spec.guardrails if (one := graph.get(Guardrail, name)) is not None]
+        rails = [rail for one in guardrails for rail in (*one.spec.input, *one.spec.output)]
+        if not rails or len(guardrails) < len(service.spec.guardrails):
+            continue
+        listed = Label(span=node.key_span("spec", "guardrails"), text="its rails")
+        for index, endpoint in enumerate(service.spec.api.endpoints):
+            if endpoint in WITHOUT_RAILS:
+                yield UNCOVERED_ROUTE.at(
+                    node.span("spec", "api", "endpoints", index),
+                    f"requests to `{endpoint}` pass by the rails of service `{node.name}`",
+                    related=[listed],
+                    note=f"rails read messages and answers; {WITHOUT_RAILS[endpoint]}",
+                    help="offer the endpoint in a service of its own, without guardrails",
+                )
+        if service.spec.api.tools and not any(rail.tool_calls for rail in rails):
+            yield UNCOVERED_ROUTE.at(
+                node.span("spec", "api", "tools"),
+                f"tool calls pass by the rails of service `{node.name}`",
+                related=[listed],
+                note="what a model writes into a call's arguments, and what a tool returns, is text like any other",
+                help="add `toolCalls: true` to the rails that must read them, or set `tools: false`",
+            )
+
+
 CHECKS = (
+    GraphCheck(name="routes-covered", ask=rails_cover_every_route),
     GraphCheck(name="canaries", ask=rails_have_canaries),
     GraphCheck(name="canaries-caught", ask=canaries_are_caught),
     GraphCheck(name="deny-patterns", ask=patterns_compile),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from compiler.checks.chains import REQUEST
 from compiler.checks.question import GraphCheck
 from compiler.diagnostics.catalogue import SMOKE_VARIABLES
 from compiler.diagnostics.model import Diagnostic, Label
@@ -18,6 +19,9 @@ from llmops_spec.service import Service
 
 def smoke_requests_fill_the_prompt(graph: ResourceGraph) -> Iterator[Diagnostic]:
     for node, service in graph.of(Service):
+        if service.spec.steps:
+            yield from _smoke_of_a_chain(node, service)
+            continue
         prompt, written = graph.get(Prompt, service.spec.prompt), graph.node(Prompt, service.spec.prompt)
         if prompt is None or written is None:
             continue
@@ -39,6 +43,26 @@ def smoke_requests_fill_the_prompt(graph: ResourceGraph) -> Iterator[Diagnostic]
                 note="a roll-out is verified by one request with these values",
                 help=f"add `smoke: {{{', '.join(f'{name}: …' for name in missing)}}}`",
             )
+
+
+def _smoke_of_a_chain(node: ResourceNode, service: Service) -> Iterator[Diagnostic]:
+    """The values that a chain takes from its request, wherever in the chain."""
+    sources = [source for step in service.spec.steps for source in step.inputs.values()]
+    wanted = {source.partition(".")[2] for source in sources if source.startswith(f"{REQUEST}.")}
+    given = service.spec.smoke
+    steps = Label(span=node.key_span("spec", "steps"), text="the steps")
+    for name in sorted(given.keys() - wanted):
+        place = node.key_span("spec", "smoke", name)
+        said = f"no step of service `{node.name}` takes `{REQUEST}.{name}`"
+        yield SMOKE_VARIABLES.at(place, said, related=[steps], help=did_you_mean(name, wanted))
+    missing = sorted(wanted - given.keys())
+    if missing and given.keys() <= wanted:
+        yield SMOKE_VARIABLES.at(
+            node.key_span("spec", "smoke") if node.has("spec", "smoke") else node.key_span("spec", "steps"),
+            f"the smoke request of service `{node.name}` has no value for {', '.join(f'`{one}`' for one in missing)}",
+            note="a roll-out is verified by one request with these values",
+            help=f"add `smoke: {{{', '.join(f'{name}: …' for name in missing)}}}`",
+        )
 
 
 def _declared_at(prompt: ResourceNode) -> Label:

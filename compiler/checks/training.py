@@ -16,12 +16,25 @@ from llmops_spec.dataset import Dataset
 from llmops_spec.model import Model
 from llmops_spec.training import Training
 
-_NEEDS = {"pretrain": ("textColumn",), "full": ("prompt",), "lora": ("prompt", "lora")}
-_HAS_NO = {"pretrain": ("prompt", "lora"), "full": ("textColumn", "lora"), "lora": ("textColumn",)}
+_NEEDS = {
+    "pretrain": ("textColumn",),
+    "full": ("prompt",),
+    "lora": ("prompt", "lora"),
+    "qlora": ("prompt", "lora"),
+    "dpo": ("prompt", "preferences"),
+}
+_HAS_NO = {
+    "pretrain": ("prompt", "lora", "preferences"),
+    "full": ("textColumn", "lora", "preferences"),
+    "lora": ("textColumn", "preferences"),
+    "qlora": ("textColumn", "preferences"),
+    "dpo": ("textColumn",),
+}
 _WHY = {
     "textColumn": "the column with running text, which only `pretrain` reads",
     "prompt": "what renders each row's input; `pretrain` reads running text instead",
     "lora": "the adapter's shape",
+    "preferences": "the columns with the better and the worse answer, which only `dpo` compares",
 }
 
 
@@ -32,6 +45,7 @@ def settings_fit_the_method(graph: ResourceGraph) -> Iterator[Diagnostic]:
             "textColumn": training.spec.text_column,
             "prompt": training.spec.prompt,
             "lora": training.spec.lora,
+            "preferences": training.spec.preferences,
         }
         for key in _NEEDS[method]:
             if given[key] is None:
@@ -67,6 +81,8 @@ def columns_fit_the_method(graph: ResourceGraph) -> Iterator[Diagnostic]:
                     related=[Label(span=rows.span("spec", "columns", spec.text_column or "", "type"), text="its type")],
                     help="name a column of type string",
                 )
+        elif spec.method == "dpo":
+            yield from _preferences(node, training, dataset, rows)
         elif dataset.spec.target_column is None:
             yield TRAINING_COLUMNS.at(
                 node.span("spec", "dataset"),
@@ -75,6 +91,28 @@ def columns_fit_the_method(graph: ResourceGraph) -> Iterator[Diagnostic]:
                 related=[Label(span=rows.key_span("spec", "columns"), text="its columns")],
                 help=f"add `targetColumn: …` to dataset `{rows.name}`",
             )
+
+
+def _preferences(node: ResourceNode, training: Training, dataset: Dataset, rows: ResourceNode) -> Iterator[Diagnostic]:
+    pair = training.spec.preferences
+    if pair is None:
+        return
+    for key, name in (("chosen", pair.chosen), ("rejected", pair.rejected)):
+        column = dataset.spec.columns.get(name)
+        if column is not None and column.type != "string":
+            yield TRAINING_COLUMNS.at(
+                node.span("spec", "preferences", key),
+                f"column `{name}` of dataset `{rows.name}` holds no text: its type is {column.type}",
+                related=[Label(span=rows.span("spec", "columns", name, "type"), text="its type")],
+                help="name a column of type string",
+            )
+    if pair.chosen == pair.rejected:
+        yield TRAINING_COLUMNS.at(
+            node.span("spec", "preferences", "rejected"),
+            f"training `{node.name}` compares column `{pair.chosen}` with itself",
+            note="answers that are equal teach nothing: every loss is log 2",
+            help="name the column with the worse answers",
+        )
 
 
 def bases_are_whole_models(graph: ResourceGraph) -> Iterator[Diagnostic]:

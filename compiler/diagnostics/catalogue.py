@@ -66,6 +66,11 @@ INTERNAL_CHECK_FAILURE: Final = declare("internal-check-failure", "a check that 
 UNSUPPORTED_FIELD: Final = declare("unsupported-field", "a field that the environment's target cannot honour")
 
 STALE_PIPELINE: Final = declare("stale-pipeline", "a committed pipeline that differs from what the spec renders")
+PIPELINE_WITHOUT_SOURCE: Final = declare(
+    "pipeline-without-source",
+    "a committed pipeline that is not told where llmops comes from",
+    severity=Severity.WARNING,
+)
 
 # --- the base revision: what `plan`, `gate run` and `apply` find, and the spec alone does not show
 
@@ -176,7 +181,9 @@ UNCOVERED_ROUTE: Final = declare("uncovered-route", "a way into or out of a serv
 # --- checks: chat templates and identity
 
 INVALID_CHAT_TEMPLATE: Final = declare("invalid-chat-template", "a chat template that does not parse")
-TEMPLATE_MISMATCH: Final = declare("template-mismatch", "a model served with another chat template than it was trained on")
+TEMPLATE_MISMATCH: Final = declare(
+    "template-mismatch", "a model served with another chat template than it was trained on"
+)
 FLOATING_ALIAS: Final = declare("floating-alias", "a hosted model by a name that its provider moves")
 REMOTE_CODE: Final = declare("remote-code", "code of a model repository that the project does not let in")
 

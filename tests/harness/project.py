@@ -34,6 +34,7 @@ from compiler.ports import (
 )
 from llmops import discovery
 from llmops_spec.digests import digest_bytes
+from tests.harness.configurations import EIGHT_BILLION, EMBEDDER, RERANKER, model_folder
 
 HEAD = "apiVersion: llmops.dev/v1alpha1\n"
 PROJECT = HEAD + "kind: Project\nmetadata: {name: example}\n"
@@ -44,6 +45,9 @@ CAST_FILES: Mapping[str, bytes] = {
     "data/faq-heldout.jsonl": b'{"question": "held out"}\n',
     "data/corpus.jsonl": b'{"text": "corpus"}\n',
     "templates/chat.jinja": b"{% for message in messages %}{{ message.content }}{% endfor %}",
+    **model_folder("models/eight-billion", EIGHT_BILLION),
+    **model_folder("models/small-embedder", EMBEDDER),
+    **model_folder("models/small-reranker", RERANKER),
 }
 ZEROS = "0" * 64
 REAL: Mapping[str, Backend] = {"local": LocalBackend(), "kubernetes": KubernetesBackend()}

@@ -1,0 +1,75 @@
+"""Identity: remote things are one state of themselves, and nothing runs that was not let in by name.
+
+Reports `floating-alias`, `remote-code`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from compiler.checks.question import GraphCheck
+from compiler.diagnostics.catalogue import FLOATING_ALIAS, REMOTE_CODE
+from compiler.diagnostics.model import Diagnostic, Label
+from compiler.graph import ResourceGraph, ResourceNode
+from llmops_spec.model import FromHosted, Model
+
+DATED = {
+    "openai": (r"-\d{4}-\d{2}-\d{2}$|-\d{4}$", "`gpt-4o-2024-08-06`"),
+    "azure": (r"-\d{4}-\d{2}-\d{2}$|-\d{4}$", "`gpt-4o-2024-08-06`"),
+    "anthropic": (r"-\d{8}$", "`claude-3-5-sonnet-20241022`"),
+    "google": (r"-\d{3}$|-\d{2}-\d{2}$|@\d+$", "`gemini-2.0-flash-001`"),
+    "mistral": (r"-\d{4}$", "`mistral-large-2411`"),
+    "bedrock": (r"-v\d+:\d+$", "`anthropic.claude-3-5-sonnet-20241022-v2:0`"),
+}
+"""Provider to how its names of one state end, by its own model list, with an example."""
+
+
+def hosted_models_are_one_state(graph: ResourceGraph) -> Iterator[Diagnostic]:
+    for node, model in graph.of(Model):
+        hosted = model.spec.from_.hosted
+        if hosted is not None:
+            yield from _floating(node, hosted)
+
+
+def _floating(node: ResourceNode, hosted: FromHosted) -> Iterator[Diagnostic]:
+    ending, example = DATED[hosted.provider]
+    if re.search(ending, hosted.snapshot):
+        return
+    yield FLOATING_ALIAS.at(
+        node.span("spec", "from", "hosted", "snapshot"),
+        f"`{hosted.snapshot}` is no snapshot of {hosted.provider}, but a name that the provider moves",
+        label="an alias",
+        note="what the gate measured and what is served next month are then two models",
+        help=f"name one state, as in {example}",
+    )
+
+
+def remote_code_is_let_in_by_name(graph: ResourceGraph) -> Iterator[Diagnostic]:
+    allowed = graph.project.spec.remote_code
+    for node, model in graph.of(Model):
+        if not model.spec.trust_remote_code:
+            continue
+        remote = model.spec.from_.hugging_face
+        if remote is None:
+            yield REMOTE_CODE.at(
+                node.span("spec", "trustRemoteCode"),
+                f"model `{node.name}` would run code of a repository, and comes from none",
+                related=[Label(span=node.key_span("spec", "from"), text="where it comes from")],
+                help="remove `trustRemoteCode`",
+            )
+        elif remote.repository not in allowed:
+            yield REMOTE_CODE.at(
+                node.span("spec", "trustRemoteCode"),
+                f"code of `{remote.repository}` would run, and the project does not let it in",
+                related=[Label(span=node.span("spec", "from", "huggingFace", "repository"), text="the repository")],
+                note="it runs with the rights of the training job and of the engine, and reads what they read",
+                help=f"read it at the locked commit, then add `remoteCode: [{remote.repository}]` to the Project;"
+                " or use an architecture that the engine itself brings",
+            )
+
+
+CHECKS = (
+    GraphCheck(name="hosted-snapshot", ask=hosted_models_are_one_state),
+    GraphCheck(name="remote-code", ask=remote_code_is_let_in_by_name),
+)
