@@ -24,7 +24,8 @@ from llmops.cli.main import COMMANDS
 from llmops.discovery import policy_packs
 from llmops.errors import Exit
 from llmops_spec.kinds import KINDS
-from llmops_spec.schema import field_docs, models_inside
+from llmops_spec.parts import models_inside
+from llmops_spec.schema import field_docs
 from policies.gates import checks as gate_checks
 from policies.pack_reader import load_pack
 

@@ -8,15 +8,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
+
+from llmops_spec.parts import BuiltInParts
 
 API_VERSION = "llmops.dev/v1alpha1"
 
 ApiVersion: TypeAlias = Literal["llmops.dev/v1alpha1"]
 
 
-class SpecModel(BaseModel):
+class SpecModel(BuiltInParts):
     """A closed, strict, immutable part of a spec: unknown keys are errors, `"1"` is not `1`."""
 
     model_config = ConfigDict(
@@ -70,7 +72,7 @@ class Metadata(SpecModel):
     """One or two sentences for people who read the spec; no target makes anything of it."""
 
 
-class Resource(BaseModel):
+class Resource(BuiltInParts):
     """A document: `apiVersion`, `kind`, `metadata`, `spec`. Each kind subclasses it and narrows `kind` and `spec`."""
 
     model_config = SpecModel.model_config

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from llmops_spec.base import API_VERSION
 from llmops_spec.kinds import KINDS
+from llmops_spec.parts import models_inside
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -64,13 +65,6 @@ def _models() -> list[type[BaseModel]]:
             found[model.__name__] = model
             waiting += [part for field in model.model_fields.values() for part in models_inside(field.annotation)]
     return list(found.values())
-
-
-def models_inside(annotation: Any) -> list[type[BaseModel]]:
-    """The models that an annotation speaks of, through unions, lists and mappings."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [part for one in getattr(annotation, "__args__", ()) for part in models_inside(one)]
 
 
 def field_docs(model: type[BaseModel]) -> dict[str, str]:
