@@ -8,7 +8,7 @@ from importlib.resources import files
 from compiler.pipeline import Compilation, CompiledEnvironment
 from compiler.ports import Backend, Check, PolicyEngine
 from llmops import __version__
-from llmops.facts import pinned_versions
+from llmops.facts import package_origin, pinned_versions
 
 
 def checks() -> Sequence[Check]:
@@ -56,6 +56,21 @@ def pipeline_paths() -> tuple[str, ...]:
     from backends.ci.paths import GITHUB
 
     return (GITHUB,)
+
+
+def pipeline_requirements() -> tuple[str, bytes]:
+    """The file that says which llmops a pipeline installs: its path, and what it begins with."""
+    from backends.ci.paths import REQUIREMENTS
+    from backends.ci.requirements import first_requirements
+
+    return REQUIREMENTS, first_requirements(__version__, origin=package_origin())
+
+
+def pipeline_fault(requirements: str | None) -> str | None:
+    """What is wrong with the text of that file, or with there being none."""
+    from backends.ci.requirements import requirements_fault
+
+    return requirements_fault(requirements, version=__version__)
 
 
 def pipelines(compilation: Compilation) -> Mapping[str, bytes]:

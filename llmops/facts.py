@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
+from importlib import metadata
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Final
@@ -23,6 +25,17 @@ def pinned_versions() -> dict[str, str]:
     """Exact version of every library in the constraints that the package ships, by lower-case name."""
     text = files("llmops").joinpath("constraints.txt").read_text()
     return {name.lower(): version for name, version in re.findall(r"^([\w.-]+)==(\S+)$", text, re.MULTILINE)}
+
+
+def package_origin() -> str | None:
+    """Address and digest of the wheel that this package was installed from, where the installer knew one (PEP 610)."""
+    try:
+        told = json.loads(metadata.distribution("llmops").read_text("direct_url.json") or "{}")
+        address, digest = str(told["url"]), str(told["archive_info"]["hashes"]["sha256"])
+    except (metadata.PackageNotFoundError, ValueError, KeyError, TypeError):
+        return None
+    is_public = address.startswith("https://") and "@" not in address
+    return f"{address.partition('#')[0]}#sha256={digest}" if is_public else None
 
 
 _MODULES: Final[Mapping[str, tuple[str, ...]]] = {

@@ -5,13 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from compiler.diagnostics.catalogue import STALE_PIPELINE
+from compiler.diagnostics.catalogue import PIPELINE_WITHOUT_SOURCE, STALE_PIPELINE
 from compiler.diagnostics.model import Diagnostic
 from compiler.pipeline import Compilation, Toolbox, compile_project
 from compiler.ports import Reader
 from compiler.project import PROJECT_FILE
 from compiler.source import Span
-from llmops.discovery import backends, checks, pipeline_paths, pipelines, policies
+from llmops.discovery import (
+    backends,
+    checks,
+    pipeline_fault,
+    pipeline_paths,
+    pipeline_requirements,
+    pipelines,
+    policies,
+)
 from llmops.errors import OperationFailed
 from llmops.facts import package_facts
 from llmops.io.files import ProjectFiles
@@ -38,7 +46,7 @@ class Workspace:
         )
 
     def stale_pipelines(self, compilation: Compilation) -> list[Diagnostic]:
-        """A finding for each committed pipeline that differs from what a sound spec of all environments renders."""
+        """Findings about committed pipelines: another than a sound spec renders, or one that cannot install llmops."""
         found: list[Diagnostic] = []
         if not any(self.files.fact(path) is not None for path in pipeline_paths()):
             return found
@@ -47,6 +55,12 @@ class Workspace:
                 said = f"`{path}` is not what the spec renders"
                 place = Span(path, 1, 1, 1, 1)
                 found.append(STALE_PIPELINE.at(place, said, help="run `llmops compile --ci` and commit the file"))
+        path, _ = pipeline_requirements()
+        text = self.files.read(path).decode(errors="replace") if self.files.fact(path) is not None else None
+        if (fault := pipeline_fault(text)) is not None:
+            place = Span(path, 1, 1, 1, 1)
+            help_ = "name an index that you trust, a release with its digest, or a wheel in the repository"
+            found.append(PIPELINE_WITHOUT_SOURCE.at(place, fault, help=help_))
         return found
 
     def state_folder(self, environment: str) -> Path:

@@ -12,6 +12,7 @@ from typing import Final, TypeAlias
 
 from backends.ci import scripts
 from backends.ci.actions import CHECKOUT, DOWNLOAD_ARTIFACT, SETUP_PYTHON, UPLOAD_ARTIFACT
+from backends.ci.paths import REQUIREMENTS
 from compiler.yaml_writer import Yaml
 
 Part: TypeAlias = Mapping[str, Yaml]
@@ -22,9 +23,6 @@ EXTRAS: Final = "train,eval,guard,serve,track"
 """What gates need: training, evaluation, and the processes that serve."""
 TRUST_SECRET: Final = "LLMOPS_TRUST"  # noqa: S105  # its name
 _MINUTES: Final = {"validate": 10, "plan": 15, "compile": 15, "gates": 360, "verdict": 5, "apply": 360}
-
-REQUIREMENTS: Final = ".github/llmops-requirements.txt"
-"""Where the repository says which llmops to install, and from where."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +84,7 @@ def workflow(facts: PipelineFacts) -> Part:
 
 
 def _validate() -> Part:
-    steps = [*_setup(scripts.INSTALL_CORE), {"name": "Validate every environment", "run": scripts.VALIDATE}]
+    steps = [*_setup(), {"name": "Validate every environment", "run": scripts.VALIDATE}]
     return _job("Validate", "validate", steps)
 
 
@@ -97,12 +95,12 @@ def _plan(environments: Sequence[str], facts: PipelineFacts) -> Part:
         "run": scripts.PLAN,
     }
     extra: Part = {"if": "github.event_name == 'pull_request'", "needs": "validate", **_matrix(environments)}
-    return _job("Plan", "plan", [*_setup(scripts.INSTALL_CORE, history=True), step], **extra)
+    return _job("Plan", "plan", [*_setup(history=True), step], **extra)
 
 
 def _compile(environments: Sequence[str]) -> Part:
     steps: list[Yaml] = [
-        *_setup(scripts.INSTALL_CORE),
+        *_setup(),
         {"name": "Render", "env": {"ENVIRONMENT": "${{ matrix.environment }}"}, "run": scripts.COMPILE},
         {
             "name": "Keep the manifests for the review",
@@ -119,7 +117,7 @@ def _compile(environments: Sequence[str]) -> Part:
 
 def _gates(environments: Sequence[str]) -> Part:
     steps: list[Yaml] = [
-        *_setup(scripts.INSTALL, history=True),
+        *_setup(history=True, extras=EXTRAS),
         {"name": "Run the gates", "env": {"ENVIRONMENT": "${{ matrix.environment }}"}, "run": scripts.GATES},
         {
             "name": "Hand over the verdicts",
@@ -181,7 +179,7 @@ def _apply(place: Place, facts: PipelineFacts, *, needs: str) -> Part:
         "environment": {"name": place.name},
         "concurrency": {"group": f"llmops-apply-{place.name}", "cancel-in-progress": False},
     }
-    return _job(f"Apply to {place.name}", "apply", [*_setup(scripts.INSTALL, history=True), step], **extra)
+    return _job(f"Apply to {place.name}", "apply", [*_setup(history=True, extras=EXTRAS), step], **extra)
 
 
 def _job(name: str, kind: str, steps: Sequence[Yaml], **extra: Yaml) -> Part:
@@ -199,14 +197,14 @@ def _matrix(environments: Sequence[str]) -> Part:
     return {"strategy": {"fail-fast": False, "matrix": {"environment": list(environments)}}}
 
 
-def _setup(install: str, *, history: bool = False) -> list[Yaml]:
+def _setup(*, history: bool = False, extras: str = "") -> list[Yaml]:
     """Check out without keeping the token; `history` brings the base revision that gates are compared with."""
     depth: Part = {"fetch-depth": 0} if history else {}
-    environment: Part = {"env": {"EXTRAS": EXTRAS}} if install is scripts.INSTALL else {}
+    environment: Part = {"env": {"EXTRAS": extras}} if extras else {}
     return [
         {"name": "Check out", "uses": CHECKOUT, "with": {"persist-credentials": False, **depth}},
         {"name": "Set up Python", "uses": SETUP_PYTHON, "with": {"python-version": PYTHON}},
-        {"name": "Install llmops", **environment, "run": install},
+        {"name": "Install llmops", **environment, "run": scripts.INSTALL},
     ]
 
 

@@ -14,18 +14,18 @@ echo "::stop-commands::$word"
 """
 
 INSTALL: Final = """\
+if ! grep -Eqv '^[[:space:]]*(#|-|$)' "$REQUIREMENTS"; then
+  echo "$REQUIREMENTS does not say where llmops comes from" >&2
+  exit 1
+fi
 python -m pip install --quiet --requirement "$REQUIREMENTS"
 llmops --version | grep -F "version $LLMOPS_VERSION"
 pins="$(python -I -c 'from importlib.resources import files; print(files("llmops") / "constraints.txt")')"
-python -m pip install --quiet --constraint "$pins" "llmops[$EXTRAS]"
+python -m pip install --quiet --requirement "$REQUIREMENTS" --constraint "$pins" "llmops${EXTRAS:+[$EXTRAS]}"
 """
 """Where the package comes from is the repository's to say: a public index may hold a stranger's of the same name.
-The constraints come with the package: the first line brings them, the last holds the libraries of extras to them."""
-
-INSTALL_CORE: Final = """\
-python -m pip install --quiet --requirement "$REQUIREMENTS"
-llmops --version | grep -F "version $LLMOPS_VERSION"
-"""
+The constraints come with the package: the first installation brings them, the second holds every library to them.
+Both take the whole file, so that an index which it names is the one that libraries come from too."""
 
 VALIDATE: Final = f"""\
 {_QUIET}llmops -C "$PROJECT" validate

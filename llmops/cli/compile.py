@@ -10,10 +10,10 @@ from pathlib import Path
 import click
 
 from compiler.pipeline import Compilation, emit_files
-from llmops.cli.console import say
+from llmops.cli.console import say, tell
 from llmops.cli.findings import findings_exit, print_findings
 from llmops.cli.options import some_environment_option, workspace
-from llmops.discovery import pipelines, programs
+from llmops.discovery import pipeline_fault, pipeline_requirements, pipelines, programs
 from llmops.errors import OperationFailed
 from llmops.io.files import write_atomically
 from llmops.workspace import Workspace
@@ -39,11 +39,21 @@ def command(ctx: click.Context, environment: str | None, ci: bool) -> None:  # c
     if not compilation.sound:
         sys.exit(findings_exit(compilation))
     if ci:
-        _write(project.root, pipelines(compilation))
+        _write(project.root, {**pipelines(compilation), **_first_requirements(project)})
     else:
         assert environment is not None  # said above
         _write_build(project, compilation, environment)
     sys.exit(findings_exit(compilation))
+
+
+def _first_requirements(project: Workspace) -> Mapping[str, bytes]:
+    """What the pipeline installs is the repository's own: written where there is nothing yet, and then never again."""
+    path, text = pipeline_requirements()
+    if project.files.fact(path) is not None:
+        return {}
+    if pipeline_fault(text.decode()) is not None:
+        tell(f"edit `{path}`: it asks where the pipeline shall install llmops from")
+    return {path: text}
 
 
 def _write_build(project: Workspace, compilation: Compilation, environment: str) -> None:

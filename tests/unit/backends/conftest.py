@@ -40,6 +40,8 @@ class MemoryFiles:
         return sorted(self.files)
 
     def read(self, path: str) -> bytes:
+        if path not in self.files:
+            raise FileNotFoundError(path)
         return self.files[path]
 
     def fact(self, path: str) -> FileFact | None:

@@ -14,6 +14,7 @@ import yaml
 
 from backends.ci import scripts
 from backends.ci.backend import GITHUB, emit
+from backends.ci.requirements import first_requirements, requirements_fault
 
 ROOT = Path(__file__).parents[3]
 CONSTANTS = {value for name, value in vars(scripts).items() if name.isupper() and isinstance(value, str)}
@@ -103,10 +104,16 @@ def test_the_pipeline_is_stable_and_installs_one_version(text, new_spec, documen
     assert rendered(new_spec()) == text
     assert document["env"]["LLMOPS_VERSION"] == "0.1.0"
     assert document["env"]["REQUIREMENTS"] == ".github/llmops-requirements.txt"
-    for run in (scripts.INSTALL, scripts.INSTALL_CORE):
-        assert '--requirement "$REQUIREMENTS"' in run
-        assert '"version $LLMOPS_VERSION"' in run
-        assert '"llmops==' not in run  # a public index may hold a stranger's package of that name
+    installs = [line for line in scripts.INSTALL.splitlines() if "pip install" in line]
+    assert len(installs) == 2
+    assert all('--requirement "$REQUIREMENTS"' in one for one in installs)
+    assert '"version $LLMOPS_VERSION"' in scripts.INSTALL
+    assert "llmops==" not in scripts.INSTALL  # a public index may hold a stranger's package of that name
+    extras = {
+        job: step.get("env", {}).get("EXTRAS") for job, step in steps(document) if step["name"] == "Install llmops"
+    }
+    needed = "train,eval,guard,serve,track"
+    assert extras == {"validate": None, "plan": None, "compile": None, "gates": needed, "apply-staging": needed}
     assert emit([], version="0.1.0") == {}
 
 
@@ -165,6 +172,62 @@ def test_zizmor_finds_nothing(text, tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     path.write_bytes(text.replace(b"  pull_request:", b"  pull_request_target:", 1))
     assert subprocess.run(command, capture_output=True, check=False).returncode != 0
+
+
+# --- what it installs
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("llmops==0.1.0\n", None),
+        ("--index-url https://packages.example.com/simple\nllmops == 0.1.0  # ours\n", None),
+        ("llmops[train]==0.1.0", None),
+        ("llmops @ https://example.com/llmops-0.1.0-py3-none-any.whl#sha256=00\n", None),
+        ("./wheels/llmops-0.1.0-py3-none-any.whl", None),
+        ("llmops==0.2.0", "names version 0.2.0"),
+        ("./wheels/llmops-0.2.0-py3-none-any.whl", "names version 0.2.0"),
+        ("", "does not say where llmops comes from"),
+        ("# llmops==0.1.0\n\n  # more\n--index-url https://packages.example.com/simple\n", "does not say"),
+    ],
+)
+def test_a_repository_says_where_llmops_comes_from(tmp_path, text, fault):
+    found = requirements_fault(text, version="0.1.0")
+    assert (found is None) == (fault is None)
+    assert fault is None or fault in found
+    if "names version" not in (fault or ""):  # the script of the pipeline asks the same before it installs anything
+        assert (install_refuses(tmp_path, text) is None) == (fault is None)
+
+
+def install_refuses(folder, text):
+    """What the script says before pip is asked; None where pip is."""
+    (folder / "requirements.txt").write_text(text)
+    (folder / "python").write_text("#!/bin/sh\necho asked pip\nexit 9\n")
+    (folder / "python").chmod(0o755)
+    done = subprocess.run(
+        ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", scripts.INSTALL],
+        env={"PATH": f"{folder}:/usr/bin:/bin", "REQUIREMENTS": str(folder / "requirements.txt")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) in {(9, "asked pip\n"), (1, "")}
+    return None if done.returncode == 9 else done.stderr
+
+
+def test_a_repository_without_the_file_is_told_so(tmp_path):
+    said = install_refuses(tmp_path, "").replace(str(tmp_path), "X")
+    assert said == "X/requirements.txt does not say where llmops comes from\n"
+
+
+def test_the_first_requirements_ask_to_be_edited_unless_an_address_is_known():
+    asking = first_requirements("0.1.0", origin=None).decode()
+    assert "does not say" in requirements_fault(asking, version="0.1.0")
+    for line in asking.splitlines():
+        if "0.1.0" in line:  # each example, taken as it is, is one that is accepted
+            assert requirements_fault(line.lstrip("# "), version="0.1.0") is None
+    origin = "https://example.com/llmops-0.1.0-py3-none-any.whl#sha256=00"
+    assert requirements_fault(first_requirements("0.1.0", origin=origin).decode(), version="0.1.0") is None
 
 
 # --- the script that decides
