@@ -10,10 +10,13 @@ from dataclasses import dataclass
 
 from compiler.sizing.families.experts import Experts, feed_forward, is_sparse, read_experts
 from compiler.sizing.families.facts import Facts
+from compiler.sizing.families.kinds import attends
+from compiler.sizing.families.latent import latent_cache, latent_matrices
 from compiler.sizing.families.rules import PLAIN, Bias, Rules, rules_of
+from compiler.sizing.families.states import MIXERS
 from compiler.sizing.families.structure import Structure, column, norms, row, vector
 from compiler.sizing.families.windows import window_of
-from compiler.sizing.layers import AttentionCache, Layer, Matrix, Part, Split
+from compiler.sizing.layers import AttentionCache, Cache, Layer, Matrix, Part, Split
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +39,7 @@ class Attention:
 
 def read_decoder(facts: Facts) -> Structure:
     """A decoder of the usual shape."""
-    rules = rules_of(facts.model_type)
+    rules = rules_of(facts)
     structure = Structure()
     if rules is None:
         rules = PLAIN
@@ -64,6 +67,7 @@ def read_attention(facts: Facts, rules: Rules) -> Attention:
         output_bias=bias_of(facts, rules.output_bias),
         norm=_query_key_norm(facts, rules, heads, key_value_heads, head_dim),
         sinks=rules.sinks,
+        gate=rules.output_gate and facts.flag("attn_output_gate", default=True),
     )
 
 
@@ -105,15 +109,39 @@ def add_layers(structure: Structure, facts: Facts, rules: Rules, attention: Atte
     """Every layer in order, each kind built once."""
     for index in range(facts.needed("num_hidden_layers")):
         sparse = experts is not None and is_sparse(facts, index)
-        window = window_of(facts, rules, index)
-        if structure.known((sparse, window)):
+        attending = not rules.mixer or rules.beside or attends(facts, index)
+        window = window_of(facts, rules, index) if attending else None
+        if structure.known((sparse, attending, window)):
             continue
+        mixers, caches = _mixers(facts, rules, attention, attending=attending, window=window)
         matrices = (
-            *attention_matrices(attention),
+            *mixers,
             *feed_forward(facts, rules, experts if sparse else None),
-            *norms("norms", rules.norms * rules.norm_width * attention.hidden),
+            *norms("norms", rules.norms * rules.norm_width * attention.hidden + _sub_norms(facts)),
         )
-        structure.add((sparse, window), Layer(matrices=matrices, caches=(attention_cache(attention, window),)))
+        structure.add((sparse, attending, window), Layer(matrices=matrices, caches=caches))
+
+
+def _mixers(
+    facts: Facts, rules: Rules, attention: Attention, *, attending: bool, window: int | None
+) -> tuple[tuple[Matrix, ...], tuple[Cache, ...]]:
+    """The matrices and caches of what mixes tokens in one layer."""
+    matrices: tuple[Matrix, ...] = ()
+    caches: tuple[Cache, ...] = ()
+    if attending:
+        if rules.latent:
+            matrices, caches = latent_matrices(facts), (latent_cache(facts),)
+        else:
+            matrices, caches = attention_matrices(attention), (attention_cache(attention, window),)
+    if rules.mixer and (rules.beside or not attending):
+        state, cache = MIXERS[rules.mixer](facts)
+        matrices, caches = (*matrices, *state), (*caches, cache)
+    return matrices, caches
+
+
+def _sub_norms(facts: Facts) -> int:
+    """BitNet's norm before the down-projection is of the MLP's width."""
+    return facts.number("intermediate_size") if facts.model_type == "bitnet" else 0
 
 
 def finish_decoder(
@@ -124,7 +152,7 @@ def finish_decoder(
     structure.hidden_size, structure.vocabulary_size = hidden, vocabulary
     structure.heads, structure.key_value_heads = attention.heads, attention.key_value_heads
     structure.head_dim = attention.key_dim
-    structure.tied = facts.flag("tie_word_embeddings", default=not facts.known_family)
+    structure.tied = facts.flag("tie_word_embeddings", default=rules.tied)
     structure.intermediate_size = facts.number("intermediate_size")
     if experts is not None:
         structure.experts, structure.experts_per_token = experts.count, experts.active
@@ -135,6 +163,8 @@ def finish_decoder(
 def table_matrices(hidden: int, vocabulary: int, *, tied: bool, facts: Facts, rules: Rules) -> list[Matrix]:
     """The embedding table, learned positions, the final norm and the head."""
     made = [embedding(vocabulary, hidden)]
+    if rules.embedding_norms:
+        made.extend(norms("embed_norm", rules.embedding_norms * hidden))
     if rules.positions is not None:
         rows = facts.needed("max_position_embeddings") + rules.positions
         made.append(vector("embed_positions", Part.EMBEDDINGS, rows * hidden))

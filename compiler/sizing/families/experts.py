@@ -6,6 +6,7 @@ Called by the decoder readers. Memory counts every expert; `Matrix.active` says 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil
 
 from compiler.sizing.families.facts import Facts
 from compiler.sizing.families.rules import Bias, Rules
@@ -29,10 +30,10 @@ def read_experts(facts: Facts, rules: Rules) -> Experts | None:
     count = facts.number("num_experts")
     if count <= 1:
         return None
-    width = facts.number(rules.expert_width) or facts.needed("intermediate_size")
+    width = _first(facts, rules.expert_width) or facts.needed("intermediate_size")
     return Experts(
         count=count,
-        active=min(count, facts.number("num_experts_per_tok") or facts.needed("num_experts_per_tok")),
+        active=min(count, _first(facts, "num_experts_per_tok") or facts.needed("num_experts_per_tok")),
         width=width,
         shared_width=_shared_width(facts, width),
     )
@@ -40,17 +41,31 @@ def read_experts(facts: Facts, rules: Rules) -> Experts | None:
 
 def is_sparse(facts: Facts, index: int) -> bool:
     """Whether layer `index` has experts."""
+    listed = _listed(facts, index)
+    return _by_rule(facts, index) if listed is None else listed
+
+
+def _listed(facts: Facts, index: int) -> bool | None:
+    """As a list of the configuration says; None without one."""
     kinds = facts.words("mlp_layer_types")
     if index < len(kinds):
         return kinds[index] == "sparse"
-    if index < facts.number("first_k_dense_replace") or index in facts.numbers("mlp_only_layers"):
-        return False
     named = facts.numbers("moe_layers")
     if named:
         return index in named
     listed = facts.numbers("moe_layer_freq")
     if listed:
         return bool(listed[index]) if index < len(listed) else True
+    return None
+
+
+def _by_rule(facts: Facts, index: int) -> bool:
+    period = facts.number("expert_layer_period")
+    if period:
+        return index % period == facts.number("expert_layer_offset")
+    dense = max(facts.number("first_k_dense_replace"), facts.number("num_dense_layers"))
+    if index < dense or index in facts.numbers("mlp_only_layers"):
+        return False
     if facts.given("moe_layer_start_index") or facts.number("moe_layer_start_index"):
         return _within(facts, index)
     step = facts.number("decoder_sparse_step") or facts.number("interleave_moe_layer_step") or 1
@@ -63,7 +78,7 @@ def feed_forward(facts: Facts, rules: Rules, experts: Experts | None) -> tuple[M
     if experts is None:
         bias = _flag(facts, rules.mlp_bias)
         return mlp(hidden, dense_width(facts, rules), gated=rules.gated_mlp, bias=bias)
-    made = [*router(hidden, experts.count, bias=rules.router_bias, correction=rules.correction_bias)]
+    made = [*router(hidden, experts.count, bias=rules.router_bias)]
     made.extend(expert_matrices(hidden, experts, gated=rules.gated_mlp, bias=rules.expert_bias))
     if experts.shared_width:
         made.extend(mlp(hidden, experts.shared_width, gated=rules.gated_mlp, name="mlp.shared_expert"))
@@ -74,7 +89,12 @@ def feed_forward(facts: Facts, rules: Rules, experts: Experts | None) -> tuple[M
 
 def dense_width(facts: Facts, rules: Rules) -> int:
     """Width of a dense MLP: as given, or four times the hidden size as the GPT families mean by its absence."""
-    given = facts.number("intermediate_size_mlp") or facts.number("intermediate_size")
+    given = facts.number("intermediate_size_mlp") or _first(facts, "intermediate_size")
+    if facts.model_type == "qwen":
+        return given // 2  # the first Qwen counts both halves of the gated MLP
+    if given and facts.flag("block_auto_adjust_ff_dim"):
+        multiple = facts.number("block_multiple_of") or 1
+        return multiple * ceil(int(2 * given / 3) * facts.share("block_ffn_dim_multiplier", 1.0) / multiple)
     if given:
         return given
     return 4 * facts.number("hidden_size") if not rules.gated_mlp else facts.needed("intermediate_size")
@@ -87,11 +107,10 @@ def mlp(hidden: int, width: int, *, gated: bool = True, bias: bool = False, name
     return (column(f"{name}.gate_proj", Part.MLP, hidden, width, bias=bias), up, down) if gated else (up, down)
 
 
-def router(hidden: int, count: int, *, bias: bool, correction: bool) -> tuple[Matrix, ...]:
-    """The router's row for each expert, with its biases."""
-    extra = (1 if bias else 0) + (1 if correction else 0)
+def router(hidden: int, count: int, *, bias: bool) -> tuple[Matrix, ...]:
+    """The router's row for each expert."""
     made = (vector("mlp.gate", Part.ROUTER, hidden * count),)
-    return (*made, vector("mlp.gate.bias", Part.ROUTER, extra * count)) if extra else made
+    return (*made, vector("mlp.gate.bias", Part.ROUTER, count)) if bias else made
 
 
 def expert_matrices(
@@ -116,7 +135,14 @@ def expert_matrices(
     return (one("gate_proj", hidden, experts.width, Split.COLUMN), up, down) if gated else (up, down)
 
 
+def _first(facts: Facts, key: str) -> int:
+    """A number, or the first of a list of them: some configurations give one for each layer."""
+    return facts.number(key) or next(iter(facts.numbers(key)), 0)
+
+
 def _shared_width(facts: Facts, width: int) -> int:
+    if facts.model_type == "llama4_text":
+        return width
     own = facts.number("shared_expert_intermediate_size") or facts.number("shared_intermediate_size")
     return own or facts.number("n_shared_experts") * width
 

@@ -18,13 +18,35 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     "hidden_size": ("n_embd", "n_embed", "d_model", "dim", "model_dim", "embed_dim"),
     "num_hidden_layers": ("n_layer", "n_layers", "num_layers", "num_decoder_layers", "decoder_layers", "layers"),
     "num_attention_heads": ("n_head", "n_heads", "num_heads", "attention_heads", "decoder_attention_heads"),
-    "num_key_value_heads": ("num_kv_heads", "n_head_kv", "n_kv_heads", "multi_query_group_num", "num_query_groups"),
+    "num_key_value_heads": (
+        "num_kv_heads",
+        "n_head_kv",
+        "n_kv_heads",
+        "multi_query_group_num",
+        "num_query_groups",
+        "kv_n_heads",
+    ),
     "head_dim": ("attention_head_dim", "kv_channels", "head_size"),
-    "intermediate_size": ("ffn_hidden_size", "n_inner", "d_ff", "ffn_dim", "decoder_ffn_dim", "hidden_dim"),
+    "intermediate_size": (
+        "ffn_hidden_size",
+        "ff_intermediate_size",
+        "n_inner",
+        "d_ff",
+        "ffn_dim",
+        "decoder_ffn_dim",
+        "hidden_dim",
+    ),
     "vocab_size": ("padded_vocab_size", "n_vocab", "vocabulary_size"),
     "max_position_embeddings": ("n_positions", "max_seq_len", "seq_length", "max_sequence_length", "n_ctx"),
     "num_experts": ("n_routed_experts", "num_local_experts", "moe_num_experts", "num_moe_experts"),
-    "num_experts_per_tok": ("num_experts_per_token", "moe_topk", "moe_k", "top_k_experts", "num_selected_experts"),
+    "num_experts_per_tok": (
+        "num_experts_per_token",
+        "moe_topk",
+        "moe_top_k",
+        "moe_k",
+        "top_k_experts",
+        "num_selected_experts",
+    ),
     "moe_intermediate_size": ("expert_ffn_hidden_size", "moe_ffn_hidden_size"),
     "n_shared_experts": ("num_shared_experts", "moe_num_shared_experts", "num_shared_expert"),
 }
@@ -37,7 +59,7 @@ class Facts:
 
     def __init__(self, config: Mapping[str, Json], model_type: str, missing: list[str] | None = None) -> None:
         """`missing` is shared between the levels of one configuration."""
-        self.config = config
+        self.config = _flat(config)
         self.model_type = model_type
         self.missing: list[str] = [] if missing is None else missing
         self._defaults = defaults_of(model_type)
@@ -112,6 +134,12 @@ class Facts:
     def _list(self, key: str) -> Sequence[Json]:
         found = self.value(key)
         return found if isinstance(found, Sequence) and not isinstance(found, str) else ()
+
+
+def _flat(config: Mapping[str, Json]) -> Mapping[str, Json]:
+    """MPT and DBRX keep attention and MLP under keys of their own."""
+    inner = [found for key in ("attn_config", "ffn_config") if isinstance(found := config.get(key), Mapping)]
+    return {key: value for level in (*inner, config) for key, value in level.items()} if inner else config
 
 
 def defaults_of(model_type: str) -> Mapping[str, Json]:

@@ -7,14 +7,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from compiler.sizing.families.blocks import read_mamba, read_nemotron_h, read_nemotron_nas
 from compiler.sizing.families.decoder import read_decoder
 from compiler.sizing.families.facts import Facts
+from compiler.sizing.families.gemma import read_gemma3n, read_gemma4
 from compiler.sizing.families.structure import Structure
 from llmops_spec.digests import Json
 
 Reader = Callable[[Facts], Structure]
 
-READERS: Mapping[str, Reader] = {}
+READERS: Mapping[str, Reader] = {
+    "mamba": read_mamba,
+    "mamba2": read_mamba,
+    "falcon_mamba": read_mamba,
+    "nemotron_h": read_nemotron_h,
+    "nemotron-nas": read_nemotron_nas,
+    "deci": read_nemotron_nas,
+    "gemma3n_text": read_gemma3n,
+    "gemma4_text": read_gemma4,
+    "gemma4_unified_text": read_gemma4,
+}
 """Readers of the model types that are no decoders of the usual shape."""
 
 TEXT_KEYS = ("text_config", "llm_config", "language_config", "text_model_config", "thinker_config")

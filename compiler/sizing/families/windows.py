@@ -17,10 +17,20 @@ def window_of(facts: Facts, rules: Rules, index: int) -> int | None:
         if types[index] not in _SLIDING:
             return None
         return facts.number("sliding_window") or None
+    if rules.windows == "chunks":
+        return _chunk(facts, index)
     window = facts.number("sliding_window")
     if not window:
         return None
     return window if _slides(facts, rules, index) else None
+
+
+def _chunk(facts: Facts, index: int) -> int | None:
+    """Llama 4: layers with rotary positions see a chunk; `no_rope_layers` has 1 for these, 0 for those without."""
+    rotary = facts.numbers("no_rope_layers")
+    interval = facts.number("no_rope_layer_interval") or 4
+    local = rotary[index] == 1 if index < len(rotary) else (index + 1) % interval != 0
+    return (facts.number("attention_chunk_size") or None) if local else None
 
 
 def _slides(facts: Facts, rules: Rules, index: int) -> bool:
