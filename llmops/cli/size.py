@@ -2,18 +2,183 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import click
 
-from llmops.cli.console import say, tell
-from llmops.errors import OperationFailed
+from llmops.cli.console import say, say_json, tell
+from llmops.cli.options import format_option
+from llmops.errors import Exit, OperationFailed
+
+_Decorator: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 @click.group()
 def command() -> None:
     """Will it fit, how much will it hold, and what will it cost? Works offline, by arithmetic that is printed."""
+
+
+_SERVING: tuple[_Decorator, ...] = (
+    click.option("--gpu", metavar="NAME", help="Name of the GPU, such as L4 or A100-80."),
+    click.option("--count", type=click.IntRange(1, 1024), default=1, show_default=True, help="GPUs of one replica."),
+    click.option("--tp", type=click.IntRange(1, 1024), metavar="N", help="Tensor ranks.  [default: count / pp]"),
+    click.option("--pp", type=click.IntRange(1, 1024), default=1, metavar="N", help="Pipeline stages."),
+    click.option("--engine", default="vllm", show_default=True, metavar="NAME[@VERSION]", help="Such as vllm@0.21."),
+    click.option("--max-model-len", type=click.IntRange(1), metavar="N", help="Longest request in tokens."),
+    click.option("--max-num-seqs", type=click.IntRange(1), metavar="N", help="Requests in one step."),
+    click.option("--gpu-memory-utilization", type=float, metavar="SHARE", help="Share of the GPU, such as 0.9."),
+    click.option("--quantization", metavar="FORMAT", help="Such as fp8, awq or nf4."),
+    click.option("--kv-cache-dtype", metavar="TYPE", help="Such as fp8."),
+    click.option("--dtype", metavar="TYPE", help="Such as bfloat16."),
+)
+_TRAFFIC: tuple[_Decorator, ...] = (
+    click.option("--input-len", type=click.IntRange(1), default=1000, show_default=True, help="Tokens of a prompt."),
+    click.option("--output-len", type=click.IntRange(1), default=500, show_default=True, help="Tokens of an answer."),
+    click.option("--concurrency", type=click.IntRange(1), metavar="N", help="Requests in flight.  [default: many]"),
+    click.option("--duty", type=click.FloatRange(0, 1, min_open=True), metavar="SHARE", help="Time that it works."),
+    click.option("--prices", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Your price list."),
+)
+_TRAINING: tuple[_Decorator, ...] = (
+    click.option("--train", metavar="METHOD", help="Size a training: full, pretrain, lora, qlora or dpo."),
+    click.option("--seq-len", type=click.IntRange(1), metavar="N", help="Training: tokens of a sequence."),
+    click.option("--micro-batch", type=click.IntRange(1), metavar="N", help="Training: sequences on a GPU at a time."),
+    click.option("--optimizer", metavar="NAME", help="Training: such as adamw or paged_adamw_8bit."),
+    click.option("--sharding", metavar="HOW", help="Training: ddp, fsdp, zero1 to zero3, each with +offload."),
+    click.option("--grad-ckpt", metavar="HOW", help="Training: on, off or selective."),
+    click.option("--lora-r", type=click.IntRange(1), metavar="N", help="Training: rank of the adapters."),
+)
+
+
+def _all(options: tuple[_Decorator, ...]) -> _Decorator:
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+@command.command()
+@click.argument("model")
+@_all(_SERVING)
+@click.option("--compare", metavar="GPU,GPU…", help="One line for each of these GPUs.")
+@_all(_TRAFFIC)
+@_all(_TRAINING)
+@format_option("text", "json")
+def model(model: str, format_: str, **given: Any) -> None:
+    """Size MODEL: a name of the catalogue, its repository, or the path of a config.json.
+
+    \b
+    Example:
+      llmops size model meta-llama/Llama-3.1-8B-Instruct --gpu L4 --max-model-len 8192
+      llmops size model Qwen/Qwen2.5-32B-Instruct --compare L4,A100-80,H100 --count 2 --duty 0.3
+      llmops size model ./config.json --gpu H100 --train qlora --seq-len 4096 --micro-batch 2
+    """
+    from llmops.sizing.cells import UnreadableCellError
+    from llmops.sizing.subjects import UnknownSubjectError, find_subject
+
+    try:
+        subject = find_subject(model)
+        code = _train(subject, given, format_) if given["train"] else _serve(subject, given, format_)
+    except (UnknownSubjectError, UnreadableCellError) as error:
+        raise OperationFailed(str(error), help="`llmops size model --help` has examples") from error
+    sys.exit(code)
+
+
+def _serve(subject: Any, given: Mapping[str, Any], format_: str) -> int:
+    from llmops.cli.size_text import answer_text, comparison_text
+    from llmops.sizing.answers import answer, answer_json
+    from llmops.sizing.serving_rows import serving_request
+
+    names = [one.strip() for one in (given["compare"] or "").split(",") if one.strip()]
+    if not names and not given["gpu"]:
+        raise OperationFailed("no GPU is named", help="`--gpu L4` for one, `--compare L4,A100-80,H100` for several")
+    traffic = _traffic(given)
+    found = [
+        answer(subject, serving_request(_serving_cells(given, gpu), subject), traffic)
+        for gpu in (names or [given["gpu"]])
+    ]
+    if format_ == "json":
+        say_json([answer_json(one) for one in found] if names else answer_json(found[0]))
+    elif names:
+        say(comparison_text(found))
+    else:
+        say(answer_text(found[0], input_tokens=given["input_len"], output_tokens=given["output_len"]))
+    good = any(one.budget.verdict in ("fits", "marginal") for one in found)
+    return Exit.CLEAN if good else Exit.FINDINGS
+
+
+def _serving_cells(given: Mapping[str, Any], gpu: str) -> dict[str, str]:
+    """Options as the cells of a row, so that a question means the same in a table and here."""
+    count, pipeline = given["count"], given["pp"]
+    tensor = given["tp"] or max(1, count // pipeline)
+    if given["tp"] is None and count % pipeline:
+        raise OperationFailed(f"--count {count} cannot be divided into {pipeline} stages", help="give --tp as well")
+    cells = {
+        "gpu": gpu,
+        "engine": given["engine"],
+        "tp": tensor,
+        "pp": pipeline,
+        "dtype": given["dtype"],
+        "quant": given["quantization"],
+        "kv_cache_dtype": given["kv_cache_dtype"],
+        "max_model_len": given["max_model_len"],
+        "max_num_seqs": given["max_num_seqs"],
+        "gpu_mem_util": given["gpu_memory_utilization"],
+    }
+    return {column: str(value) for column, value in cells.items() if value is not None}
+
+
+def _traffic(given: Mapping[str, Any]) -> Any:
+    from compiler.sizing.catalogue_files import CatalogueError
+    from compiler.sizing.prices import catalogue_prices, overridden, read_prices
+    from llmops.sizing.answers import Traffic
+
+    prices = catalogue_prices()
+    file: Path | None = given["prices"]
+    if file is not None:
+        try:
+            prices = overridden(prices, read_prices(file.read_text(encoding="utf-8"), place=str(file)))
+        except (CatalogueError, UnicodeDecodeError) as error:
+            raise OperationFailed(f"the price list cannot be read: {error}", exit_code=Exit.FINDINGS) from error
+    return Traffic(
+        input_tokens=given["input_len"],
+        output_tokens=given["output_len"],
+        concurrency=given["concurrency"],
+        duty=given["duty"],
+        prices=prices,
+    )
+
+
+def _train(subject: Any, given: Mapping[str, Any], format_: str) -> int:
+    from llmops.cli.size_text import training_text
+    from llmops.sizing.answers import answer_training, training_json
+    from llmops.sizing.training_rows import training_question
+
+    cells = {
+        "gpu": given["gpu"],
+        "method": given["train"],
+        "n_gpus": given["count"],
+        "dtype": given["dtype"],
+        "quant": given["quantization"],
+        "seq_len": given["seq_len"],
+        "micro_batch": given["micro_batch"],
+        "optimizer": given["optimizer"],
+        "sharding": given["sharding"],
+        "grad_ckpt": given["grad_ckpt"],
+        "lora_r": given["lora_r"],
+    }
+    question = training_question({name: str(value) for name, value in cells.items() if value is not None}, subject)
+    found = answer_training(subject, question, given["gpu"] or "GPU")
+    if format_ == "json":
+        say_json(training_json(found))
+    else:
+        say(training_text(found))
+    return Exit.CLEAN
 
 
 @command.command()
