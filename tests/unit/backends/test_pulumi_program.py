@@ -39,6 +39,8 @@ class Collect(pulumi.runtime.Mocks):
 
 pulumi.runtime.set_mocks(Collect(), project="p", stack="s", preview=False)
 
+pulumi.runtime.set_all_config(json.loads(sys.argv[2]))
+
 @pulumi.runtime.test
 def program():
     runpy.run_path("__main__.py", run_name="__main__")
@@ -57,20 +59,28 @@ def write(folder: Path, files: Mapping[str, bytes]) -> Path:
     return folder / "pulumi"
 
 
-def run(folder: Path) -> list[dict]:
+CONFIG = {"p:kubeContext": "staging-cluster"}
+
+
+def run(folder: Path, config: Mapping[str, str] = CONFIG) -> list[dict]:
     """Run the program as Pulumi would: in its folder, first on the path."""
+    done, result = start(folder, config)
+    assert done.returncode == 0, done.stderr
+    return json.loads(result.read_text())
+
+
+def start(folder: Path, config: Mapping[str, str]) -> tuple[subprocess.CompletedProcess[str], Path]:
     harness, result = folder.parent / "harness.py", folder.parent / "registered.json"
     harness.write_text(f"import sys; sys.path[0] = {str(folder)!r}\n{HARNESS}")
     done = subprocess.run(
-        [sys.executable, str(harness), str(result)],
+        [sys.executable, str(harness), str(result), json.dumps(config)],
         cwd=folder,
         capture_output=True,
         text=True,
         timeout=120,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
-    return json.loads(result.read_text())
+    return done, result
 
 
 def objects(registered):
@@ -94,6 +104,23 @@ def test_every_object_goes_through_the_one_explicit_provider(registered):
     assert [one["name"] for one in providers] == ["cluster"]
     assert str(providers[0]["inputs"]["enableServerSideApply"]).lower() == "true"
     assert {one["provider"].rsplit("::", 2)[-2] for one in objects(registered)} == {"cluster"}
+
+
+def test_the_cluster_is_the_one_that_the_stack_names_and_never_whichever_is_current(staging, registered, tmp_path):
+    (provider,) = [one["inputs"] for one in registered if one["type"] == "pulumi:providers:kubernetes"]
+    assert (provider["context"], provider["clusterIdentifier"]) == ("staging-cluster", "staging-cluster")
+    assert "kubeconfig" not in provider
+    folder = write(tmp_path, emit(staging.graph, staging.lowered.standing, VERSIONS))
+    more = {"p:clusterIdentifier": "42", "p:kubeconfig": "text"}
+    (provider,) = [
+        one["inputs"] for one in run(folder, {**CONFIG, **more}) if one["type"] == "pulumi:providers:kubernetes"
+    ]
+    assert (provider["context"], provider["clusterIdentifier"]) == ("staging-cluster", "42")
+    assert "text" in json.dumps(provider["kubeconfig"])
+    done, result = start(folder, {})
+    result.unlink(missing_ok=True)
+    assert done.returncode != 0
+    assert "Missing required configuration variable 'p:kubeContext'" in done.stderr
 
 
 def test_no_job_is_registered(registered):
