@@ -64,7 +64,7 @@ def gather(site: Site, plan: Plan, outcome: RunOutcome) -> ReportData:
         verdicts={gate: ReportedVerdict.model_validate(one.to_json()) for gate, one in outcome.verdicts.items()},
         evidence=list(_evidence(site, plan)),
         services=[
-            ReportedService(name=name, url=pair.url, model=pair.model_name)
+            ReportedService(name=name, url=f"{pair.url}/v1/services/{name}", model=pair.model_name)
             for name, pair in site.live_pairs().items()
             if pair.is_healthy()
         ],

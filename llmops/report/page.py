@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Final, Literal, TypeVar
-from urllib.parse import urlsplit
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup, escape
@@ -82,7 +81,6 @@ def _environment() -> Environment:
         "warning_mark": warning_mark,
         "verdict_tones": VERDICT_TONES,
         "state_tones": STATE_TONES,
-        "is_web": _is_web,
         "count_or_dash": _count_or_dash,
         "share_in": _share_in,
         "sorted_items": _by_name,
@@ -106,14 +104,6 @@ def _prose(text: str) -> Markup:
 
 def _by_name(values: Mapping[str, _Value]) -> list[tuple[str, _Value]]:
     return sorted(values.items(), key=lambda one: one[0])
-
-
-def _is_web(url: str) -> bool:
-    """Whether a click on it opens a page and nothing else."""
-    try:
-        return urlsplit(url).scheme in {"http", "https"} and clean(url) == url
-    except ValueError:
-        return False
 
 
 def _count_or_dash(count: int | None) -> str:

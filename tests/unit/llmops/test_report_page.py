@@ -217,7 +217,7 @@ class TestEveryPage:
         ids = seen.values("id")
         assert len(ids) == len(set(ids))
         for href in seen.values("href"):
-            assert href in {"http://127.0.0.1:8080/v1"} | {f"#{one}" for one in ids}
+            assert href in {f"#{one}" for one in ids}
         for labelled in seen.values("aria-labelledby"):
             assert set(labelled.split()) <= set(ids)
 
@@ -263,7 +263,9 @@ class TestHostileText:
         assert "y" * 2000 + "… (3,000 more characters)" in page
         assert "y" * 2001 not in page
 
-    @pytest.mark.parametrize("url", ["javascript:alert(1)", "data:text/html,x", "http://a\u202eb", "http://[", " x"])
+    @pytest.mark.parametrize(
+        "url", ["http://a", "javascript:alert(1)", "data:text/html,x", "http://a\u202eb", "http://[", " x"]
+    )
     def test_is_no_link(self, url: str) -> None:
         seen = read(render_report(empty(services=[ReportedService(name="s", url=url, model="m")])))
         assert "a" not in [tag for tag, name, value in seen.attributes if name == "href" and not value.startswith("#")]
