@@ -13,7 +13,9 @@ from llmops_spec.sources import FromHuggingFace, HttpFile, HuggingFaceFile, Remo
 def locked_files(entry: LockedModel) -> dict[str, SourceFile]:
     """Every file of a locked model, by its name in the model's folder."""
     return {
-        name: SourceFile(remote=file_of(entry.source, entry.commit, name), digest=one.sha256, bytes=one.bytes)
+        name: SourceFile(
+            remote=file_of(entry.source, entry.commit, name), repository="models", digest=one.sha256, bytes=one.bytes
+        )
         for name, one in entry.files.items()
     }
 

@@ -41,6 +41,8 @@ class SourceFile(SpecModel):
 
     path: str | None = None
     remote: RemoteFile | None = None
+    repository: Literal["models", "datasets"] = "datasets"
+    """What the repository of a remote file is, where it lies in one: they have addresses of their own."""
     digest: StepKey
     bytes: int
 

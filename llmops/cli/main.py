@@ -27,6 +27,7 @@ COMMANDS = {
     "gc": "Remove stored results that nothing needs.",
     "init": "Write a project that works, from nothing or from your data.",
     "keys": "Make the signing key and the trust file.",
+    "lock": "Pin every remote model, data set and image to its bytes.",
     "plan": "Show what would run, and why.",
     "policy": "Test the policy rules on their fixtures.",
     "schema": "Print the JSON Schema of spec documents.",

@@ -73,6 +73,11 @@ class Url:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
 
+    @property
+    def shown(self) -> str:
+        """For people: without the query, which may hold a signature."""
+        return str(self).partition("?")[0]
+
     def __str__(self) -> str:
         return f"{self.scheme}://{self.authority}{self.target}"
 

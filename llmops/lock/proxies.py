@@ -1,4 +1,4 @@
-"""The proxy of a company, where the environment names one: HTTPS goes through its tunnel.
+"""The proxy of a company, where the environment, or on a Mac the system, names one: HTTPS goes through its tunnel.
 
 Called by `llmops.lock.fetcher`. The variables are those that curl and pip read: `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`,
 in lower case too. They belong to whoever runs the command, never to the project. Behind a proxy the host's name is
@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
+from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
-from urllib.request import getproxies_environment, proxy_bypass_environment
+from urllib.request import getproxies, proxy_bypass
 
 from llmops.errors import OperationFailed
 from llmops.lock.addresses import Url
@@ -23,7 +22,7 @@ from llmops.lock.addresses import Url
 class Proxy:
     host: str
     port: int
-    headers: Mapping[str, str] = MappingProxyType({})
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 def proxy_for(url: Url) -> Proxy | None:
@@ -34,9 +33,9 @@ def proxy_for(url: Url) -> Proxy | None:
     """
     if url.scheme != "https":
         return None
-    named = getproxies_environment()
+    named = getproxies()
     text = named.get("https") or named.get("all")
-    if not text or proxy_bypass_environment(url.authority, named):
+    if not text or proxy_bypass(url.authority):
         return None
     try:
         parts = urlsplit(text if "://" in text else f"http://{text}")

@@ -1,0 +1,66 @@
+"""What became of each entry of the lock, in words. Called by `llmops.lock.locking` and by the command."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from compiler.lockfile import entry_name
+from llmops.errors import OperationFailed
+from llmops.lock.display import shown_bytes
+from llmops.lock.wanted import Key
+from llmops_spec.lock import LockedEngine, LockedImage, LockedModel, LockedPlugin, LockedSplit, SealedEntry
+
+What: TypeAlias = Literal["kept", "new", "changed", "unchanged", "removed", "failed"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """What became of one entry."""
+
+    key: Key
+    what: What
+    entry: SealedEntry | None
+    """None where it failed and there was none before."""
+    before: SealedEntry | None = None
+    failure: OperationFailed | None = None
+
+
+def label(change: Change) -> str:
+    """What it is of: `model/base`, `dataset/support train`, an image."""
+    entry = change.entry
+    if entry is None:
+        return change.key.name
+    return f"{entry.resource} {entry.split}" if isinstance(entry, LockedSplit) else entry_name(entry)
+
+
+def detail(change: Change) -> str:
+    """What it is locked to; of a changed one, what it was before too."""
+    if change.entry is None:
+        return ""
+    now = _detail(change.entry)
+    if change.what != "changed" or change.before is None:
+        return now
+    return f"{now}, before: {_detail(change.before)}"
+
+
+def _detail(entry: SealedEntry) -> str:
+    match entry:
+        case LockedModel():
+            size = shown_bytes(sum(one.bytes for one in entry.files.values()))
+            commit = f"{entry.commit[:12]}, " if entry.commit is not None else ""
+            return f"{commit}{_count(len(entry.files), 'file')}, {size}"
+        case LockedSplit():
+            return f"{entry.sha256[:12]}, {_count(entry.rows, 'row')}"
+        case LockedImage():
+            return entry.digest[:19]
+        case LockedEngine():
+            return ", ".join(f"{name} {version}" for name, version in sorted(entry.versions.items()))
+        case LockedPlugin():
+            return entry.version
+        case _:
+            raise AssertionError(entry)  # the lock has no others
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
