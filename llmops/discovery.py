@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
+from pathlib import Path
+from typing import Final
 
 from compiler.pipeline import Compilation, CompiledEnvironment
 from compiler.ports import Backend, Check, PolicyEngine
 from llmops import __version__
 from llmops.facts import package_origin, pinned_versions
+from policies import packs
+
+_PACK_FOLDER: Final = Path(packs.__file__).parent
 
 
 def checks() -> Sequence[Check]:
@@ -28,12 +32,12 @@ def backends() -> Mapping[str, Backend]:
 
 def policy_packs() -> Mapping[str, bytes]:
     """Text of the packs in force, by name."""
-    folder = files("policies.packs")
-    return {
-        one.name.removesuffix(".yaml"): one.read_bytes()
-        for one in sorted(folder.iterdir(), key=lambda one: one.name)
-        if one.name.endswith(".yaml")
-    }
+    return {name: _PACK_FOLDER.joinpath(f"{name}.yaml").read_bytes() for name in packs.PACKS}
+
+
+def policy_fixtures() -> Mapping[str, bytes]:
+    """Text of the examples of each of these packs, by the pack's name."""
+    return {name: _PACK_FOLDER.joinpath(f"{name}.fixtures.yaml").read_bytes() for name in packs.PACKS}
 
 
 def policies() -> PolicyEngine:

@@ -6,53 +6,21 @@ a pack that is read in part would be a pack that allows what it was written to d
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import Annotated
 
-from pydantic import Field, StringConstraints, ValidationError
+from pydantic import Field, StringConstraints
 
 from compiler.diagnostics.suggestions import did_you_mean
 from compiler.graph import locate
 from compiler.source import LocatedMapping, Span
-from compiler.yaml_reader import read_yaml
 from llmops_spec.base import SpecModel
 from llmops_spec.kinds import KINDS
-from policies.expressions import VARIABLES, Expression, ExpressionInvalid, compile_expression
-from policies.rules import ANY_OBJECT, GROUPS, Fixture, Pack, Rule, RuleSeverity
-
-PACK_FORMAT: Final = 1
+from policies.expressions import Expression, ExpressionInvalid, compile_expression
+from policies.pack_text import PackInvalid, PackProblem, read_mapping, typed
+from policies.rules import ANY_OBJECT, Pack, Rule, RuleSeverity
 
 _Words = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 _Cel = Annotated[str, StringConstraints(min_length=1, max_length=4000)]
-_Binding = dict[str, object]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PackProblem:
-    message: str
-    span: Span
-
-
-class PackInvalid(ValueError):  # noqa: N818  # reads as what it says
-    """The pack cannot be used. Carries every problem found."""
-
-    def __init__(self, problems: tuple[PackProblem, ...]) -> None:
-        super().__init__("; ".join(f"{one.span}: {one.message}" for one in problems))
-        self.problems = problems
-
-
-class _FixtureText(SpecModel):
-    resource: _Binding | None = None
-    related: _Binding | None = None
-    environment: _Binding | None = None
-    object: _Binding | None = None
-    rendered: _Binding | None = None
-
-
-class _FixturesText(SpecModel):
-    pass_: list[_FixtureText] = Field(alias="pass", min_length=1)
-    fail: list[_FixtureText] = Field(min_length=1)
-    error: list[_FixtureText] = Field(min_length=1)
 
 
 class _RuleText(SpecModel):
@@ -67,7 +35,6 @@ class _RuleText(SpecModel):
     message: _Words
     help: _Words
     references: list[_Words] = Field(default_factory=list)
-    fixtures: _FixturesText
 
 
 class _PackText(SpecModel):
@@ -81,44 +48,17 @@ def load_pack(name: str, data: bytes) -> Pack:
     Raises:
         PackInvalid: with every problem that was found.
     """
-    document = _document(name, data)
+    document = read_mapping(name, data, "a pack is one mapping with `formatVersion` and `rules`")
     reader = _Reader(document)
     rules = tuple(
-        rule for index, text in enumerate(_typed(document).rules) if (rule := reader.rule(index, text)) is not None
+        rule
+        for index, text in enumerate(typed(_PackText, document).rules)
+        if (rule := reader.rule(index, text)) is not None
     )
     reader.refuse_repeated(rules)
     if reader.problems:
         raise PackInvalid(tuple(reader.problems))
     return Pack(name=name, rules=rules)
-
-
-def _document(name: str, data: bytes) -> LocatedMapping:
-    file = read_yaml(name, data)
-    start = Span(name, 1, 1, 1, 1)
-    if file.problems:
-        raise PackInvalid(tuple(PackProblem(message=one.message, span=one.span) for one in file.problems))
-    if len(file.documents) != 1 or not isinstance(value := file.documents[0].value, LocatedMapping):
-        raise PackInvalid((PackProblem(message="a pack is one mapping with `formatVersion` and `rules`", span=start),))
-    version = value.get("formatVersion")
-    if isinstance(version, int) and version > PACK_FORMAT:
-        said = f"format version {version} is newer than {PACK_FORMAT}, the newest that is known here"
-        raise PackInvalid((PackProblem(message=said, span=locate(value, ("formatVersion",))),))
-    return value
-
-
-def _typed(document: LocatedMapping) -> _PackText:
-    try:
-        return _PackText.model_validate(document, by_alias=True, by_name=False)
-    except ValidationError as error:
-        raise PackInvalid(
-            tuple(
-                PackProblem(
-                    message=f"`{'.'.join(str(part) for part in one['loc'])}`: {one['msg']}",
-                    span=locate(document, one["loc"]),
-                )
-                for one in error.errors(include_url=False, include_input=False)
-            )
-        ) from error
 
 
 class _Reader:
@@ -147,7 +87,6 @@ class _Reader:
             message=text.message,
             help=text.help,
             references=tuple(text.references),
-            fixtures=self._fixtures(index, text.fixtures),
             span=self._span(index, "id"),
         )
 
@@ -180,18 +119,6 @@ class _Reader:
             where = _within(span, text, error)
             self._add(where, f"`{field}` does not compile: {error.message} (line {error.line}, column {error.column})")
             return None
-
-    def _fixtures(self, index: int, text: _FixturesText) -> tuple[Fixture, ...]:
-        groups = {"pass": text.pass_, "fail": text.fail, "error": text.error}
-        return tuple(
-            Fixture(
-                group=group,
-                bindings={name: value for name in VARIABLES if (value := getattr(one, name)) is not None},
-                span=self._span(index, "fixtures", group, position),
-            )
-            for group in GROUPS
-            for position, one in enumerate(groups[group])
-        )
 
     def _span(self, index: int, *path: str | int) -> Span:
         return locate(self._document, ("rules", index, *path))

@@ -1,4 +1,4 @@
-"""What a policy pack holds: rules, each with its fixtures. Plain data, made by `pack_reader`, read by `engine`."""
+"""What a policy pack holds: rules, and the examples that they are tried on. Plain data, made by the readers."""
 
 from __future__ import annotations
 
@@ -46,7 +46,6 @@ class Rule:
     message: str
     help: str
     references: tuple[str, ...]
-    fixtures: tuple[Fixture, ...]
     span: Span
 
     @property
@@ -54,7 +53,7 @@ class Rule:
         return self.expression.variables | (self.when.variables if self.when else frozenset())
 
     def deciding(self) -> dict[str, Json]:
-        """What can change an answer. Wording, fixtures and comments cannot."""
+        """What can change an answer. Wording and comments cannot."""
         return {
             "id": self.id,
             "severity": self.severity,

@@ -1,8 +1,11 @@
-"""The policy packs that come with the package, as YAML files beside this one. `llmops` reads and loads them."""
+"""The policy packs that come with the package: `NAME.yaml` beside this one, with its examples in `NAME.fixtures.yaml`.
+
+`llmops` reads them.
+"""
 
 from __future__ import annotations
 
 from typing import Final
 
-PACKS: Final = ("default.yaml",)
-"""File names, in order."""
+PACKS: Final = ("default",)
+"""In order."""

@@ -65,7 +65,6 @@ rules:
     {more}
     message: is wrong
     help: h
-    fixtures: {{pass: [{{}}], fail: [{{}}], error: [{{}}]}}
 """.encode(),
     )
 

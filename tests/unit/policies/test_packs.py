@@ -6,9 +6,13 @@ from importlib.resources import files
 
 import pytest
 
+from policies.fixture_reader import load_fixtures
+from policies.fixtures import FixtureResult
 from policies.fixtures import test_pack as try_pack
-from policies.pack_reader import PackInvalid, load_pack
+from policies.pack_reader import load_pack
+from policies.pack_text import PackInvalid
 from policies.packs import PACKS
+from policies.rules import Pack
 
 RULE = """\
 formatVersion: 1
@@ -20,10 +24,14 @@ rules:
     expression: {expression}
     message: names no owner
     help: add one
-    fixtures:
-      pass: [{{resource: {{kind: Model, metadata: {{name: a, owner: b}}, spec: {{from: {{path: w}}}}}}}}]
-      fail: [{{resource: {{kind: Model, metadata: {{name: a}}, spec: {{from: {{path: w}}}}}}}}]
-      error: [{{resource: {{}}}}]
+"""
+FIXTURES = b"""\
+formatVersion: 1
+fixtures:
+  GOV-01:
+    pass: [{resource: {kind: Model, metadata: {name: a, owner: b}, spec: {from: {path: w}}}}]
+    fail: [{resource: {kind: Model, metadata: {name: a}, spec: {from: {path: w}}}}]
+    error: [{resource: {}}]
 """
 
 
@@ -37,10 +45,26 @@ def problems(data: bytes) -> list[tuple[str, int, int]]:
     return [(one.message, one.span.line, one.span.column) for one in caught.value.problems]
 
 
+def tried(data: bytes, fixtures: bytes = FIXTURES) -> tuple[FixtureResult, ...]:
+    pack = load_pack("p.yaml", data)
+    return try_pack(pack, load_fixtures(pack, "p.fixtures.yaml", fixtures))
+
+
+def fixture_problems(fixtures: bytes) -> list[tuple[str, str]]:
+    with pytest.raises(PackInvalid) as caught:
+        load_fixtures(load_pack("p.yaml", rule()), "p.fixtures.yaml", fixtures)
+    return [(one.message, f"{one.span.file}:{one.span.line}") for one in caught.value.problems]
+
+
+def shipped(name: str) -> tuple[Pack, tuple[FixtureResult, ...]]:
+    folder = files("policies.packs")
+    pack = load_pack(name, folder.joinpath(f"{name}.yaml").read_bytes())
+    return pack, try_pack(pack, load_fixtures(pack, name, folder.joinpath(f"{name}.fixtures.yaml").read_bytes()))
+
+
 @pytest.mark.parametrize("name", PACKS)
 def test_every_example_of_a_shipped_pack_holds(name: str) -> None:
-    pack = load_pack(name, files("policies.packs").joinpath(name).read_bytes())
-    results = try_pack(pack)
+    pack, results = shipped(name)
     assert [one for one in results if not one.holds] == []
     assert {(one.rule, one.group) for one in results} == {
         (each.id, group) for each in pack.rules for group in ("pass", "fail", "error")
@@ -48,19 +72,18 @@ def test_every_example_of_a_shipped_pack_holds(name: str) -> None:
 
 
 def test_an_error_example_of_the_shipped_pack_breaks_by_its_content_and_not_by_how_it_is_bound() -> None:
-    pack = load_pack("default.yaml", files("policies.packs").joinpath("default.yaml").read_bytes())
-    whys = [one.detail for one in try_pack(pack) if one.group == "error"]
+    whys = [one.detail for one in shipped("default")[1] if one.group == "error"]
     assert whys
     assert not [why for why in whys if "Non-CEL" in why or "undeclared" in why.lower()]
 
 
 def test_the_rules_promised_are_in_the_shipped_pack() -> None:
-    pack = load_pack("default.yaml", files("policies.packs").joinpath("default.yaml").read_bytes())
+    pack, _ = shipped("default")
     assert {"GOV-01", "LIC-01", "QUA-01", "QUA-03", "SEC-01", "PRV-01"} <= {one.id for one in pack.rules}
 
 
 def test_a_misspelt_field_shows_in_the_examples_since_cel_does_not_see_it() -> None:
-    results = try_pack(load_pack("p.yaml", rule("has(resource.metadata.ownr)")))
+    results = tried(rule("has(resource.metadata.ownr)"))
     assert [(one.group, one.said, one.holds) for one in results] == [
         ("pass", "denied", False),
         ("fail", "denied", True),
@@ -69,7 +92,7 @@ def test_a_misspelt_field_shows_in_the_examples_since_cel_does_not_see_it() -> N
 
 
 def test_a_rule_that_breaks_is_no_denying_example() -> None:
-    results = try_pack(load_pack("p.yaml", rule("resource.metadata.owner != ''")))
+    results = tried(rule("resource.metadata.owner != ''"))
     assert [(one.group, one.said, one.holds) for one in results] == [
         ("pass", "allowed", True),
         ("fail", "broken", False),
@@ -78,12 +101,12 @@ def test_a_rule_that_breaks_is_no_denying_example() -> None:
 
 
 def test_a_rule_that_allows_what_it_cannot_read_fails_its_error_example() -> None:
-    results = try_pack(load_pack("p.yaml", rule("has(resource.metadata.owner) || true")))
+    results = tried(rule("has(resource.metadata.owner) || true"))
     assert [(one.group, one.holds) for one in results] == [("pass", True), ("fail", False), ("error", False)]
 
 
 def test_examples_are_typed_so_one_that_is_no_document_cannot_be_used() -> None:
-    results = try_pack(load_pack("p.yaml", rule().replace(b"owner: b}", b"ownr: b}")))
+    results = tried(rule(), FIXTURES.replace(b"owner: b}", b"ownr: b}"))
     assert (results[0].said, results[0].holds) == ("unusable", False)
     assert "metadata.ownr" in results[0].detail
 
@@ -123,8 +146,6 @@ def test_every_mistake_of_a_pack_is_reported_at_once() -> None:
         (b"kinds: [Model]", b"kinds: [Model]\n    objects: [Job]", "needs either `kinds` or `objects`"),
         (b"severity: high", b"severity: hihg", "rules.0.severity"),
         (b"title: Named", b"titel: Named", "rules.0.titel"),
-        (b"      error: [{resource: {}}]\n", b"", "rules.0.fixtures.error"),
-        (b"error: [{resource: {}}]", b"error: []", "rules.0.fixtures.error"),
         (b"id: GOV-01", b"id: gov", "rules.0.id"),
         (b"formatVersion: 1", b"formatVersion: 2", "newer than 1"),
         (b"severity: high", b"severity: high\n    severity: low", "severity"),
@@ -135,6 +156,33 @@ def test_a_malformed_pack_is_refused(old: bytes, new: bytes, said: str) -> None:
     data = rule()
     assert old in data
     assert any(said in message for message, _, _ in problems(data.replace(old, new)))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (b"    error: [{resource: {}}]\n", b"", "fixtures.GOV-01.error"),
+        (b"error: [{resource: {}}]", b"error: []", "fixtures.GOV-01.error"),
+        (b"{resource: {}}", b"{resourse: {}}", "fixtures.GOV-01.error.0.resourse"),
+        (b"formatVersion: 1", b"formatVersion: 2", "newer than 1"),
+        (b"formatVersion: 1\n", b"", "formatVersion"),
+    ],
+)
+def test_malformed_examples_are_refused(old: bytes, new: bytes, said: str) -> None:
+    assert old in FIXTURES
+    assert any(said in message for message, _ in fixture_problems(FIXTURES.replace(old, new)))
+
+
+def test_each_rule_has_examples_and_each_example_a_rule() -> None:
+    assert fixture_problems(FIXTURES.replace(b"GOV-01", b"GOV-02")) == [
+        ("rule `GOV-01` has no examples in `p.fixtures.yaml`", "p.yaml:3"),
+        ("`p.yaml` has no rule `GOV-02`; did you mean `GOV-01`?", "p.fixtures.yaml:3"),
+    ]
+
+
+def test_the_rules_of_a_pack_are_read_without_their_examples() -> None:
+    with_examples = rule() + b"    fixtures: {pass: [{}], fail: [{}], error: [{}]}\n"
+    assert problems(with_examples)[0][0].startswith("`rules.0.fixtures`")
 
 
 def test_one_id_stands_for_one_rule() -> None:
