@@ -45,11 +45,6 @@ def render_text(
     return "\n".join(page.finding(one) for one in every)
 
 
-def render_concise(findings: Iterable[Finding]) -> str:
-    """One line a finding, as editors and `grep` read them."""
-    return "".join(printable(f"{one.span}: {one.weight}[{one.name}]: {one.message}") + "\n" for one in shown(findings))
-
-
 @dataclass(frozen=True, kw_only=True)
 class _Page:
     sources: Callable[[str], str | None]

@@ -1,4 +1,4 @@
-"""Say before anything runs whether a criterion could pass, could fail, and how likely it is to be decided.
+"""Say before anything runs whether a criterion could pass, and whether it could fail.
 
 Called by the compiler's checks, so it needs the standard library alone. `prospect` answers for the best and the
 worst scores there could be: what it calls impossible is impossible whatever the subject does.
@@ -12,7 +12,6 @@ from functools import lru_cache
 
 from llmops_spec.catalogue.metrics import MetricFacts
 from policies.gates.bounds import LEAST_UNITS_FOR_T, bets_and_weights, proportion_lower
-from policies.gates.distributions import binomial_tail
 from policies.gates.rules import Better, CriterionRule, NeverFail, NonInferior, Threshold
 
 MOST_UNITS = 1_000_000
@@ -54,43 +53,6 @@ def prospect(rule: CriterionRule, facts: MetricFacts, design: Design, alpha: flo
         best_low=best_low,
         units_to_pass=_fewest_units(target, alpha),
     )
-
-
-def cannot_pass(rule: CriterionRule, facts: MetricFacts, design: Design, alpha: float) -> bool:
-    """Return whether even the best scores there could be would not pass."""
-    return not prospect(rule, facts, design, alpha).can_pass
-
-
-def cannot_fail(rule: CriterionRule, facts: MetricFacts, design: Design, alpha: float) -> bool:
-    """Return whether even the worst scores there could be would not be shown to fail."""
-    return not prospect(rule, facts, design, alpha).can_fail
-
-
-def proportion_power(*, bar: float, truth: float, items: int, alpha: float) -> float:
-    """Return how often independent two-valued scores with chance `truth` pass `bar` (more is better), exactly."""
-    least = _least_successes(bar, items, alpha)
-    return 0.0 if least is None else binomial_tail(least, items, truth)
-
-
-def items_for_power(*, bar: float, truth: float, alpha: float, power: float) -> int | None:
-    """Return about how many items make `proportion_power` reach `power`; None where truth is not above the bar.
-
-    Power is a saw of the number of items; this is a number from which it stays close to `power` or above.
-    """
-    if truth <= bar:
-        return None
-    few, enough = 0, 1
-    while proportion_power(bar=bar, truth=truth, items=enough, alpha=alpha) < power:
-        few, enough = enough, enough * 2
-        if enough > MOST_UNITS:
-            return None
-    while enough - few > 1:
-        middle = (few + enough) // 2
-        if proportion_power(bar=bar, truth=truth, items=middle, alpha=alpha) < power:
-            few = middle
-        else:
-            enough = middle
-    return enough
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,17 +143,4 @@ def _fewest_units(target: _Target, alpha: float) -> int | None:
             enough = middle
         else:
             few = middle
-    return enough
-
-
-def _least_successes(bar: float, items: int, alpha: float) -> int | None:
-    if proportion_lower(items, items, alpha) < bar:
-        return None
-    short, enough = -1, items
-    while enough - short > 1:
-        middle = (short + enough) // 2
-        if proportion_lower(middle, items, alpha) >= bar:
-            enough = middle
-        else:
-            short = middle
     return enough

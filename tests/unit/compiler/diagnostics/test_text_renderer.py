@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +13,7 @@ from compiler.diagnostics.catalogue import EMPTY_FILE, UNKNOWN_KEY, UNKNOWN_REFE
 from compiler.diagnostics.excerpt import LINE_COLUMNS, excerpt, printable, split_lines, width
 from compiler.diagnostics.model import Label, Severity
 from compiler.diagnostics.shown import summary
-from compiler.diagnostics.text import render_concise, render_text
+from compiler.diagnostics.text import render_text
 from compiler.ports import Denial
 from compiler.source import Span
 
@@ -117,14 +118,23 @@ def test_a_file_that_cannot_be_shown_leaves_the_place() -> None:
     assert "|" not in text
 
 
-def test_the_concise_form_has_one_line_a_finding() -> None:
+def test_control_characters_of_names_and_messages_are_shown_and_not_obeyed() -> None:
     odd = UNKNOWN_KEY.at(Span("a\nb.yaml", 1, 1, 1, 2), "two\nlines \x1b[2J")
-    assert render_concise([UNKNOWN, odd]) == snapshot(
+    assert render_text([odd], lambda _: None, colour=False) == snapshot(
         """\
-a\\x0ab.yaml:1:1: error[unknown-key]: two\\x0alines \\x1b[2J
-training/sft.yaml:3:12: error[unknown-reference]: dataset `support-chats` is not defined
+error[unknown-key]: two\\x0alines \\x1b[2J
+  --> a\\x0ab.yaml:1:1
 """
     )
+
+
+def test_lines_that_may_hold_a_secret_are_shown_for_no_finding() -> None:
+    hidden = replace(UNKNOWN, confidential=UNKNOWN.span)
+    other = UNKNOWN_KEY.at(Span(UNKNOWN.span.file, UNKNOWN.span.line, 1, UNKNOWN.span.line, 3), "unknown key")
+    for some in ([hidden], [other, hidden]):
+        text = render_text(some, SOURCES.get, colour=False)
+        assert f"{UNKNOWN.span.line} |" not in text
+    assert f"{UNKNOWN.span.line} |" in render_text([other], SOURCES.get, colour=False)
 
 
 def test_the_closing_line_counts_by_weight() -> None:

@@ -7,17 +7,9 @@ import sys
 from typing import Any
 
 import pytest
-from scipy import stats
 
 from llmops_spec.catalogue.metrics import METRICS
-from policies.gates.power import (
-    Design,
-    cannot_fail,
-    cannot_pass,
-    items_for_power,
-    proportion_power,
-    prospect,
-)
+from policies.gates.power import Design, prospect
 from policies.gates.rules import Bar, Better, CriterionRule, GateRules, NeverFail, NonInferior, Threshold
 from policies.gates.verdicts import decide
 
@@ -40,37 +32,37 @@ def test_five_perfect_items_never_show_ninety_five_percent() -> None:
     assert not found.can_pass
     assert found.best_low == pytest.approx(0.05 ** (1 / 5))
     assert found.units_to_pass == 59
-    assert not cannot_pass(AT_LEAST_95, EXACT, independent(59), 0.05)
+    assert prospect(AT_LEAST_95, EXACT, independent(59), 0.05).can_pass
 
 
 def test_a_quantile_needs_its_items() -> None:
     rule = asks(Threshold(side="at-most", value=2.0, quantile=0.95), "latency-seconds")
-    assert cannot_pass(rule, LATENCY, independent(58), 0.05)
-    assert not cannot_pass(rule, LATENCY, independent(59), 0.05)
+    assert not prospect(rule, LATENCY, independent(58), 0.05).can_pass
+    assert prospect(rule, LATENCY, independent(59), 0.05).can_pass
 
 
 def test_clusters_and_not_items_are_what_counts() -> None:
-    assert cannot_pass(AT_LEAST_95, EXACT, Design(items=500, units=40), 0.05)
-    assert not cannot_pass(AT_LEAST_95, EXACT, Design(items=500, units=100), 0.05)
+    assert not prospect(AT_LEAST_95, EXACT, Design(items=500, units=40), 0.05).can_pass
+    assert prospect(AT_LEAST_95, EXACT, Design(items=500, units=100), 0.05).can_pass
 
 
 def test_a_mean_without_limits_can_be_bounded_from_fifty_units_on() -> None:
     rule = asks(Threshold(side="at-most", value=2.0), "latency-seconds")
-    assert cannot_pass(rule, LATENCY, independent(49), 0.05)
-    assert not cannot_pass(rule, LATENCY, independent(50), 0.05)
+    assert not prospect(rule, LATENCY, independent(49), 0.05).can_pass
+    assert prospect(rule, LATENCY, independent(50), 0.05).can_pass
 
 
 def test_a_bar_at_or_above_the_top_can_never_be_passed_or_never_missed() -> None:
     top = prospect(asks(Threshold(side="at-least", value=1.0)), EXACT, independent(10), 0.05)
     assert (top.can_pass, top.units_to_pass) == (False, None)
-    assert cannot_fail(asks(Threshold(side="at-least", value=0.0)), EXACT, independent(10_000), 0.05)
-    assert cannot_fail(asks(Threshold(side="at-least", value=0.5)), EXACT, independent(3), 0.05)
-    assert not cannot_fail(asks(Threshold(side="at-least", value=0.5)), EXACT, independent(50), 0.05)
+    assert not prospect(asks(Threshold(side="at-least", value=0.0)), EXACT, independent(10_000), 0.05).can_fail
+    assert not prospect(asks(Threshold(side="at-least", value=0.5)), EXACT, independent(3), 0.05).can_fail
+    assert prospect(asks(Threshold(side="at-least", value=0.5)), EXACT, independent(50), 0.05).can_fail
 
 
 def test_a_margin_as_wide_as_the_metric_can_never_be_missed() -> None:
-    assert cannot_fail(asks(NonInferior(baseline="b", margin=1.0), "rouge-l"), ROUGE, independent(500), 0.05)
-    assert not cannot_fail(asks(NonInferior(baseline="b", margin=0.1), "rouge-l"), ROUGE, independent(500), 0.05)
+    assert not prospect(asks(NonInferior(baseline="b", margin=1.0), "rouge-l"), ROUGE, independent(500), 0.05).can_fail
+    assert prospect(asks(NonInferior(baseline="b", margin=0.1), "rouge-l"), ROUGE, independent(500), 0.05).can_fail
 
 
 def test_a_list_that_must_never_fail_can_do_both() -> None:
@@ -102,23 +94,6 @@ def test_the_prospect_is_what_the_gate_decides_for_perfect_and_for_hopeless_scor
 def same_scores(written: Any, units: int, size: int, score: float) -> Any:
     names = [(f"i{unit}-{n}", f"c{unit}") for unit in range(units) for n in range(size)]
     return written(scores={name: [score] for name, _ in names}, clusters=dict(names), metric="rouge-l").record()
-
-
-def test_power_is_that_of_the_binomial() -> None:
-    least = next(x for x in range(201) if stats.beta.ppf(0.05, x, 201 - x) >= 0.8 and x > 0)
-    assert proportion_power(bar=0.8, truth=0.9, items=200, alpha=0.05) == pytest.approx(
-        stats.binom.sf(least - 1, 200, 0.9)
-    )
-    assert proportion_power(bar=0.95, truth=1.0, items=58, alpha=0.05) == 0.0
-    assert proportion_power(bar=0.95, truth=1.0, items=59, alpha=0.05) == 1.0
-
-
-def test_items_for_power_reach_it() -> None:
-    items = items_for_power(bar=0.8, truth=0.9, alpha=0.05, power=0.8)
-    assert items is not None
-    assert 70 < items < 120
-    assert proportion_power(bar=0.8, truth=0.9, items=items, alpha=0.05) >= 0.8
-    assert items_for_power(bar=0.8, truth=0.8, alpha=0.05, power=0.8) is None
 
 
 def test_the_power_module_needs_no_numpy() -> None:
