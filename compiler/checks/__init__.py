@@ -9,10 +9,13 @@ from __future__ import annotations
 from typing import Final
 
 from compiler.checks import (
+    adapters,
     chains,
     chat_templates,
+    compression,
     context,
     data,
+    engine_compatibility,
     evaluation,
     files,
     guardrails,
@@ -43,6 +46,9 @@ BUILT_IN: Final[tuple[Check, ...]] = (
     *retrieval.CHECKS,
     *chat_templates.CHECKS,
     *identity.CHECKS,
+    *adapters.CHECKS,
+    *compression.CHECKS,
+    *engine_compatibility.CHECKS,
     *placement.CHECKS,
     *scaling.CHECKS,
 )

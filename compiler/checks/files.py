@@ -49,12 +49,16 @@ def folder_files(path: str, files: Reader) -> list[str]:
     return [one.name for one in found if one.parent == folder]
 
 
-def _named_files(graph: ResourceGraph) -> Iterator[tuple[str, str, Span]]:
+def _data_files(graph: ResourceGraph) -> Iterator[tuple[str, str, Span]]:
     for node, dataset in graph.of(Dataset):
         for name, split in dataset.spec.splits.items():
             # any other format is `unsupported-data-format`
             if split.path is not None and PurePosixPath(split.path).suffix in FORMATS:
                 yield split.path, "data file", node.span("spec", "splits", name, "path")
+
+
+def _named_files(graph: ResourceGraph) -> Iterator[tuple[str, str, Span]]:
+    yield from _data_files(graph)
     for node, model in graph.of(Model):
         if model.spec.chat_template is not None:
             yield model.spec.chat_template, "chat template", node.span("spec", "chatTemplate")

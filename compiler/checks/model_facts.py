@@ -14,6 +14,7 @@ from typing import cast
 
 from compiler.graph import ResourceGraph
 from compiler.lineage import lineage
+from compiler.lockfile import LOCK_FILE
 from compiler.ports import Reader
 from compiler.sizing.architecture import Architecture, read_architecture
 from compiler.sizing.layers import Quantization
@@ -63,7 +64,7 @@ def model_facts(graph: ResourceGraph, files: Reader, name: str | None) -> ModelF
     if not line.whole:
         return None
     first = line.models[-1]
-    known = _first_facts(files, first)
+    known = _first_facts(graph, files, first)
     for model in reversed(line.models):
         compress = model.spec.from_.compress
         if isinstance(known, ModelFacts) and compress is not None and compress.quantize is not None:
@@ -71,15 +72,18 @@ def model_facts(graph: ResourceGraph, files: Reader, name: str | None) -> ModelF
     return known
 
 
-def _first_facts(files: Reader, model: Model) -> ModelFacts | MissingFacts | None:
+def _first_facts(graph: ResourceGraph, files: Reader, model: Model) -> ModelFacts | MissingFacts | None:
     source = model.spec.from_
     if source.scratch is not None:
         return _drawn(source.scratch, model)
     if source.path is not None:
         return _of_folder(source.path.rstrip("/"), files, model.metadata.name)
-    if source.hugging_face is not None:
-        return _published(source.hugging_face.repository)
-    return None
+    locked = graph.lock.model(model)
+    if locked is not None and locked.config:
+        name = model.metadata.name
+        architecture = read_architecture(locked.config, name=name, weight_bytes=locked.weight_bytes)
+        return ModelFacts(architecture=architecture, origin=f"`{LOCK_FILE}`")
+    return _published(source.hugging_face.repository) if source.hugging_face is not None else None
 
 
 def _drawn(scratch: FromScratch, model: Model) -> ModelFacts:

@@ -187,6 +187,22 @@ TEMPLATE_MISMATCH: Final = declare(
 FLOATING_ALIAS: Final = declare("floating-alias", "a hosted model by a name that its provider moves")
 REMOTE_CODE: Final = declare("remote-code", "code of a model repository that the project does not let in")
 
+# --- checks: what an engine is asked to load
+
+ADAPTER_NOT_SERVED: Final = declare("adapter-not-served", "an adapter that the service's engine or model cannot carry")
+ADAPTER_RANK: Final = declare("adapter-rank", "an adapter of a higher rank than the engine's slots")
+ADAPTER_FEATURES: Final = declare("adapter-features", "an adapter that changes more than an engine's slots hold")
+DRAFT_VOCABULARY: Final = declare("draft-vocabulary", "a draft model that writes another vocabulary than its target")
+UNSUPPORTED_ARCHITECTURE: Final = declare("unsupported-architecture", "an engine version that does not know the model")
+UNKNOWN_ENGINE_VERSION: Final = declare(
+    "unknown-engine-version", "an engine version of which nothing is known", severity=Severity.WARNING
+)
+UNSUITABLE_PARSER: Final = declare("unsuitable-parser", "a parser that the version does not have, or of another family")
+MISSING_PARSER: Final = declare("missing-parser", "tools without a parser of the calls")
+CONTEXT_TOO_LONG: Final = declare("context-too-long", "an engine that is told to serve more than the model reads")
+STARTUP_BUDGET: Final = declare("startup-budget", "weights that load for longer than a pod may take to start")
+COMPRESSION: Final = declare("compression", "a model that cannot be compressed in the way that is asked")
+
 YAML_RULES: Final[Mapping[str, Declared]] = MappingProxyType(
     {
         one.name: one
