@@ -35,6 +35,7 @@ from compiler.plan import (
     identity,
     step_id,
 )
+from llmops.apply.deployments import note_deployed
 from llmops.apply.integrity import tampered
 from llmops.apply.journal import Entry, Event
 from llmops.apply.progress import Display
@@ -169,6 +170,8 @@ class Executor:
             if acting:
                 self._remove(plan)
             self._refuse_blocked(outcome, {f"decide/{gate}" for gate in outcome.verdicts})
+            if acting:
+                note_deployed(self.site, self.verified)
         except OperationFailed as error:
             outcome.failure = error
             self._note_the_rest(chosen, outcome)
@@ -256,7 +259,10 @@ class Executor:
         notes: Notes = {}
         match step:
             case Fetch():
-                self._published(step, lambda folder: self._fetch(step, folder))
+                from llmops.apply.fetching import fetch_files, forget_downloads  # only here is HTTP needed
+
+                self._published(step, lambda folder: fetch_files(self.site, step, folder, self.display.update))
+                forget_downloads(self.site)
             case Decide():
                 self._published(step, lambda folder: self._decide(step, folder))
                 outcome.verdicts[step.name] = self.judge.vouch(step)  # what the store holds, and no other
@@ -319,21 +325,6 @@ class Executor:
             return publish(self.site.store, step.key, folder)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-
-    def _fetch(self, step: Fetch, folder: Path) -> None:
-        from llmops_spec.digests import digest_bytes
-
-        for output, source in step.files.items():
-            data = self.site.workspace.files.read(source.path)
-            if digest_bytes(data) != source.digest:
-                raise OperationFailed(
-                    f"`{source.path}` changed while the plan ran",
-                    help="run the same command again",
-                    exit_code=Exit.TAMPERED,
-                )
-            target = folder / output
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(data)
 
     def _decide(self, step: Decide, folder: Path) -> None:
         self.judge.decide(step, folder)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from compiler.pipeline import CompiledEnvironment
 from compiler.plan import WORKING_TREE, BaseName
@@ -19,6 +19,7 @@ from llmops_runtime.stores import open_store
 from llmops_spec.environment import EnvironmentSpec
 from llmops_spec.payloads import process
 from llmops_spec.secret import SecretValue
+from llmops_spec.sources import Sources
 from llmops_spec.store import Store
 
 
@@ -34,6 +35,13 @@ class Site:
     journal: Journal
     base: BaseName = WORKING_TREE
     """What gates are taken from beside the change itself."""
+    sources: Sources = field(default_factory=Sources)
+    """What remote files may be fetched from."""
+
+    @property
+    def shares_store(self) -> bool:
+        """Whether the store lies outside of the project, where others may use it too."""
+        return not Path(unquote(self.store_url.removeprefix("file:"))).is_relative_to(self.workspace.root)
 
     def task_variables(self, run_name: str) -> dict[str, str]:
         """Where a task finds the store and the tracking server. None of these can change a result."""
@@ -97,6 +105,7 @@ def open_site(workspace: Workspace, compiled: CompiledEnvironment, *, base: Base
             store_url=store_url,
             journal=journal,
             base=base,
+            sources=compiled.graph.project.spec.sources,
         )
     finally:
         journal.close()
