@@ -30,6 +30,7 @@ from llmops_runtime.discovery import TASKS, Notes, TaskEntry
 from llmops_runtime.environment import private_home, quiet_libraries
 from llmops_runtime.failures import TaskFailed, failure_of, missing_extra
 from llmops_runtime.secrecy import hide_secrets, secret_values
+from llmops_runtime.supervise import end_with_supervisor
 from llmops_spec.catalogue.versions import RECIPES
 from llmops_spec.payloads.base import PAYLOAD_FORMAT, Payload, step_key
 from llmops_spec.payloads.results import TaskFailure, TaskResult
@@ -51,6 +52,7 @@ class TaskRequest:
 def main(arguments: Sequence[str]) -> int:
     """Run one task. Returns the exit code: 0 done, 1 failed, 2 misuse, 130 interrupted."""
     request = _parse(arguments)
+    end_with_supervisor()
     with _progress_stream() as stream:
         _stop_on_signals()
         try:

@@ -19,13 +19,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+from pydantic import ValidationError
 
 from llmops.apply.journal import Journal
 from llmops.errors import Exit, OperationFailed
 from llmops.io.files import write_atomically
+from llmops_spec.payloads import process
 from llmops_spec.payloads.base import Payload, payload_bytes
 from llmops_spec.payloads.results import Progress, TaskResult
-from llmops_spec.payloads.serving import EnginePayload, GatewayPayload, Ready
+from llmops_spec.payloads.serving import EnginePayload, GatewayPayload, Ready, Supervision
 from llmops_spec.secret import SecretValue, Variables
 
 _STOP_SECONDS = 15.0
@@ -109,16 +111,36 @@ class ProcessHost:
             child.stdout.close()
         return _task_result(place / "result.json", child.returncode, name, self.log_path(name))
 
-    def start_server(self, payload: EnginePayload | GatewayPayload, name: str, variables: Mapping[str, str]) -> Server:
-        """Start a standing process; it is not ready yet. It outlives this one."""
+    def start_server(
+        self,
+        payload: EnginePayload | GatewayPayload,
+        name: str,
+        variables: Mapping[str, str],
+        *,
+        supervised: bool = False,
+    ) -> Server:
+        """Start a standing process; it is not ready yet. It outlives this one.
+
+        With `supervised` the process is the supervisor of the one that serves, and all that is done to a server is
+        done to it.
+        """
         place = self._place(name)
-        _, running = self._started(f"server {name}", payload, name, place, variables, stdout=subprocess.DEVNULL)
+        _, running = self._started(
+            f"server {name}", payload, name, place, variables, stdout=subprocess.DEVNULL, supervised=supervised
+        )
         return Server(
             name=name,
             process=running,
             result=place / "result.json",
             log=self.log_path(name),
         )
+
+    def supervision(self, name: str) -> Supervision:
+        """What the supervisor of a server has noted; nothing, where it never had to start it again."""
+        try:
+            return Supervision.model_validate_json((self._folder_of(name) / process.SUPERVISION_FILE).read_bytes())
+        except (FileNotFoundError, ValidationError):
+            return Supervision()
 
     def end(self, running: RunningProcess) -> None:
         """Stop a child, if it still runs, and strike it from the journal."""
@@ -129,7 +151,7 @@ class ProcessHost:
         """Stop the children that a killed run has left, but for the process ids in `keep`. Returns their roles."""
         ended: list[str] = []
         journaled = [(RunningProcess(pid=pid, started=at), role) for pid, at, role in self.journal.processes()]
-        for running, role in [*journaled, *self._unjournaled({one.pid for one, _ in journaled})]:
+        for running, role in [*journaled, *self._unjournaled({one.pid for one, _ in journaled}, keep)]:
             if running.is_alive():
                 if running.pid in keep:
                     continue
@@ -137,10 +159,15 @@ class ProcessHost:
             self.end(running)
         return ended
 
-    def _unjournaled(self, known: set[int]) -> Iterator[tuple[RunningProcess, str]]:
-        """Children of a run that was killed before it could write that it had started them."""
+    def _unjournaled(self, known: set[int], keep: frozenset[int]) -> Iterator[tuple[RunningProcess, str]]:
+        """Children of a run that was killed before it could write that it had started them, and of dead supervisors.
+
+        What a supervisor in `keep` has started is its own affair.
+        """
         places = str(self.folder / "run") + os.sep
-        for one in psutil.process_iter(["pid", "cmdline"]):
+        for one in psutil.process_iter(["pid", "ppid", "cmdline"]):
+            if one.info["ppid"] in keep:
+                continue
             words: list[str] = one.info["cmdline"] or []
             payload = next((word for word in words if word.startswith(places)), None)
             if payload is not None and "llmops_runtime" in words and one.info["pid"] not in known:
@@ -150,19 +177,30 @@ class ProcessHost:
     def log_path(self, name: str) -> Path:
         return self.folder / "logs" / f"{name.replace('/', '-')}.log"
 
+    def _folder_of(self, name: str) -> Path:
+        return self.folder / "run" / name.replace("/", "-")
+
     def _place(self, name: str) -> Path:
         """A fresh folder for one child's payload, result, home and temporary files."""
-        place = self.folder / "run" / name.replace("/", "-")
+        place = self._folder_of(name)
         shutil.rmtree(place, ignore_errors=True)
         (place / "tmp").mkdir(parents=True)
         return place
 
     def _started(
-        self, role: str, payload: Payload, name: str, place: Path, variables: Variables, *, stdout: int
+        self,
+        role: str,
+        payload: Payload,
+        name: str,
+        place: Path,
+        variables: Variables,
+        *,
+        stdout: int,
+        supervised: bool = False,
     ) -> tuple[subprocess.Popen[bytes], RunningProcess]:
         """Start a child and journal it; an interrupt that comes meanwhile ends it again."""
         with _interrupts_held() as came:
-            child = self._start(payload, name, place, variables, stdout=stdout)
+            child = self._start(payload, name, place, variables, stdout=stdout, supervised=supervised)
             running = self._journaled(child, role)
         if came:
             self.end(running)
@@ -170,9 +208,10 @@ class ProcessHost:
         return child, running
 
     def _start(
-        self, payload: Payload, name: str, place: Path, variables: Variables, *, stdout: int
+        self, payload: Payload, name: str, place: Path, variables: Variables, *, stdout: int, supervised: bool
     ) -> subprocess.Popen[bytes]:
         task = payload.to_json()["task"]
+        words = ("supervise", task) if supervised else (task,)
         write_atomically(place / "payload.json", payload_bytes(payload))
         log = self.log_path(name)
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -183,7 +222,7 @@ class ProcessHost:
         with log.open("wb") as stream:
             return subprocess.Popen(
                 [
-                    *(sys.executable, "-I", "-m", "llmops_runtime", task),
+                    *(sys.executable, "-I", "-m", "llmops_runtime", *words),
                     *("--payload", str(place / "payload.json"), "--result", str(place / "result.json")),
                 ],
                 cwd=place,

@@ -20,7 +20,7 @@ from llmops.apply.processes import ProcessHost, RunningProcess, Server
 from llmops.errors import Exit, OperationFailed
 from llmops_spec.base import SpecModel
 from llmops_spec.payloads import process
-from llmops_spec.payloads.serving import EnginePayload, GatewayPayload
+from llmops_spec.payloads.serving import EnginePayload, GatewayPayload, Supervision
 
 _LOOPBACK = "127.0.0.1"
 _ENGINE_START_SECONDS = 180.0
@@ -40,6 +40,8 @@ class LivePair(SpecModel):
     engine_port: int
     gateway_pid: int
     gateway_started: float
+    name: str = ""
+    """Of the pair's folders and logs, after `engine-` and `gateway-`."""
 
     @property
     def engine(self) -> RunningProcess:
@@ -76,13 +78,17 @@ class PairHost:
     processes: ProcessHost
     store_url: str
 
-    def start_engine(self, payload: EnginePayload, name: str, variables: Mapping[str, str]) -> StartedEngine:
+    def start_engine(
+        self, payload: EnginePayload, name: str, variables: Mapping[str, str], *, supervised: bool = False
+    ) -> StartedEngine:
         """An engine that can take requests.
 
         Raises:
             OperationFailed: it did not come up, and is ended.
         """
-        server = self.processes.start_server(payload, f"engine-{name}", self._listening(variables))
+        server = self.processes.start_server(
+            payload, f"engine-{name}", self._listening(variables), supervised=supervised
+        )
         with self._ended_on_error(server):
             return StartedEngine(payload=payload, server=server, port=server.wait_ready(_ENGINE_START_SECONDS).port)
 
@@ -109,11 +115,11 @@ class PairHost:
         """
         gateway = step.gateway
         refuse_taken(port, gateway.service, old)
-        name = f"{gateway.service}-{step.revision[:8]}"
+        name = _pair_name(gateway.service, step.revision, old)
         taking = {**variables, process.PUBLIC_LISTEN: f"{_LOOPBACK}:{port}"}
-        engine = self.start_engine(step.engine, name, variables)
+        engine = self.start_engine(step.engine, name, variables, supervised=True)
         with self._ended_on_error(engine.server):
-            face, _ = self._start_gateway(gateway, engine, name, taking)
+            face, _ = self._start_gateway(gateway, engine, name, taking, supervised=True)
             with self._ended_on_error(face):
                 self._take_over(face, port, gateway.service)
         return LivePair(
@@ -125,7 +131,12 @@ class PairHost:
             engine_port=engine.port,
             gateway_pid=face.process.pid,
             gateway_started=face.process.started,
+            name=name,
         )
+
+    def supervision(self, pair: LivePair) -> dict[str, Supervision]:
+        """How often `engine` and `gateway` had to be started again, and whether that was given up."""
+        return {role: self.processes.supervision(f"{role}-{pair.name}") for role in ("engine", "gateway")}
 
     def stop(self, pair: LivePair) -> None:
         """Drain and end a pair, the gateway first."""
@@ -141,11 +152,17 @@ class PairHost:
             raise _port_taken(port, service, ready.public_error)
 
     def _start_gateway(
-        self, payload: GatewayPayload, engine: StartedEngine, name: str, variables: Mapping[str, str]
+        self,
+        payload: GatewayPayload,
+        engine: StartedEngine,
+        name: str,
+        variables: Mapping[str, str],
+        *,
+        supervised: bool = False,
     ) -> tuple[Server, int]:
         """A gateway that can take requests, and the port of its own."""
         facing = {**self._listening(variables), process.ENGINE_URL: f"http://{_LOOPBACK}:{engine.port}"}
-        server = self.processes.start_server(payload, f"gateway-{name}", facing)
+        server = self.processes.start_server(payload, f"gateway-{name}", facing, supervised=supervised)
         with self._ended_on_error(server):
             return server, server.wait_ready(_GATEWAY_START_SECONDS).port
 
@@ -159,6 +176,12 @@ class PairHost:
         except BaseException:
             self.processes.end(server.process)
             raise
+
+
+def _pair_name(service: str, revision: str, old: LivePair | None) -> str:
+    """A name that the old pair does not have: its supervisors still use what lies under it."""
+    name = f"{service}-{revision[:8]}"
+    return name if old is None or old.name != name else f"{name}-again"
 
 
 def refuse_taken(port: int, service: str, old: LivePair | None) -> None:

@@ -22,3 +22,8 @@ ENGINE_URL: Final = "LLMOPS_ENGINE_URL"
 """For a gateway: its engine, `http://host:port`."""
 GATEWAY_URL: Final = "LLMOPS_GATEWAY_URL"
 """For `evaluate`: the candidate's gateway, `http://host:port`."""
+SUPERVISED: Final = "LLMOPS_SUPERVISED"
+"""Set for the child of a supervisor: its standard input ends with the supervisor, and so must it."""
+
+SUPERVISION_FILE: Final = "supervision.json"
+"""Beside the result file of a supervised process: a `Supervision`, once it had to be started again."""

@@ -47,6 +47,17 @@ class GatewayPayload(Payload):
     requests: RequestLimits = Field(default_factory=RequestLimits)
 
 
+class Supervision(SpecModel):
+    """Written by the supervisor of a standing process when that has ended by itself."""
+
+    format_version: int = 1
+    restarts: int = 0
+    last_end: str = ""
+    """How it ended last, such as `signal 9`."""
+    gave_up: bool = False
+    """It failed too often, and is not started any more."""
+
+
 class Ready(SpecModel):
     """Written by a standing process to its result file when it can take requests."""
 
