@@ -214,3 +214,57 @@ def batch(rows: Path, out: Path) -> None:
     say(f"{out}: {len(found)} row{'s' * (len(found) != 1)}")
     for verdict, count in sorted(verdicts.items()):
         tell(f"  {count:6} {verdict}")
+
+
+_FACTS: tuple[tuple[str, str], ...] = (
+    ("--model", "model"),
+    ("--gpu", "gpu"),
+    ("--engine", "engine"),
+    ("--tp", "tp"),
+    ("--pp", "pp"),
+    ("--max-model-len", "max_model_len"),
+    ("--max-num-seqs", "max_num_seqs"),
+    ("--gpu-memory-utilization", "gpu_mem_util"),
+    ("--quantization", "quant"),
+    ("--kv-cache-dtype", "kv_cache_dtype"),
+    ("--dtype", "dtype"),
+)
+"""Options of `calibrate`, and the cells that they fill where the log does not."""
+
+
+@command.command()
+@click.argument(
+    "logs", nargs=-1, required=True, metavar="LOG...", type=click.Path(path_type=Path, exists=True, dir_okay=False)
+)
+@_all(
+    tuple(click.option(option, cell, metavar="VALUE", help="Where the log does not tell.") for option, cell in _FACTS)
+)
+@format_option("text", "json")
+def calibrate(logs: tuple[Path, ...], format_: str, **given: str | None) -> None:
+    """Read start-up logs of vLLM, SGLang, TGI or TensorRT-LLM, and set what they measured beside the prediction.
+
+    \b
+    Example:
+      llmops size calibrate vllm.log --gpu L4
+      llmops size calibrate logs/*.log --format json
+    """
+    from llmops.cli.size_text import calibration_text
+    from llmops.sizing.calibration import calibrate as compare
+    from llmops.sizing.calibration import calibration_json
+    from llmops.sizing.cells import UnreadableCellError
+    from llmops.sizing.logs import read_log
+    from llmops.sizing.subjects import UnknownSubjectError
+
+    facts = {cell: value for cell, value in given.items() if value is not None}
+    found = []
+    for log in logs:
+        start_up = read_log(log)
+        try:
+            found.append(compare(log, start_up, facts))
+        except (UnknownSubjectError, UnreadableCellError) as error:
+            help_ = "the log does not tell it rightly: say it with an option, such as `--gpu L4` or `--model NAME`"
+            raise OperationFailed(f"{log}: {error}", help=help_) from error
+    if format_ == "json":
+        say_json([calibration_json(one) for one in found])
+    else:
+        say("\n\n".join(calibration_text(one) for one in found))

@@ -8,6 +8,7 @@ from compiler.sizing.budget import GIB, LineItem, ServingBudget
 from compiler.sizing.training import UNCERTAINTY
 from llmops.cli.console import style, table
 from llmops.sizing.answers import Answer, TrainingAnswer
+from llmops.sizing.calibration import Calibration, Residual
 
 BAR_WIDTH = 72
 _VERDICT_COLOURS = {"fits": "green", "marginal": "yellow", "does-not-fit": "red", "unknown": "yellow"}
@@ -197,6 +198,43 @@ def _items(items: Sequence[LineItem]) -> str:
     return table(
         [(f"  {one.name}", _gib(one.bytes), one.provenance) for one in items],
         heads=("  at the peak", "GiB", "known as"),
+    )
+
+
+def calibration_text(found: Calibration) -> str:
+    """The page of one log."""
+    budget, start_up = found.budget, found.start_up
+    head = f"{found.log}: {found.subject.shown} on {_cards(budget.gpus, found.gpu)}, {_engine(budget)}"
+    lines = [head]
+    if start_up.starts > 1:
+        lines.append(f"  the log holds {start_up.starts} start-ups; this is the last")
+    if start_up.failure is not None:
+        lines.append(f"  it failed: {start_up.failure}")
+    lines.append(f"  predicted: {_verdict(budget.verdict)}{_agreement(found)}")
+    lines += [f"  not known: {one}" for one in budget.missing]
+    if found.residuals:
+        heads = ("  one GPU", "measured", "predicted", "residual", "")
+        lines += ["", table([_residual(one) for one in found.residuals], heads=heads)]
+    elif budget.verdict != "unknown":
+        lines.append("  the log tells no figure to compare: it ends before the engine measured its memory")
+    return "\n".join(lines)
+
+
+def _agreement(found: Calibration) -> str:
+    if found.agrees is None:
+        return ""
+    return ", and so it was" if found.agrees else style(", which is wrong", "red")
+
+
+def _residual(one: Residual) -> tuple[str, ...]:
+    digits = {"GiB": 2, "tokens": 0, "requests": 2}[one.unit]
+    of = "of the budget" if one.unit == "GiB" else ""
+    return (
+        f"  {one.name}",
+        f"{one.measured:,.{digits}f}",
+        f"{one.predicted:,.{digits}f}",
+        f"{one.difference:+,.{digits}f} {one.unit}",
+        f"{one.share:+.1%} {of}".rstrip(),
     )
 
 
