@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +16,7 @@ from llmops.errors import OperationFailed
 from llmops.io.secrets import read_secret
 from llmops.workspace import Workspace
 from llmops_runtime.stores import open_store
-from llmops_spec.environment import EnvironmentSpec
+from llmops_spec.environment import Environment, EnvironmentSpec
 from llmops_spec.payloads import process
 from llmops_spec.secret import SecretValue
 from llmops_spec.sources import Sources
@@ -92,7 +92,9 @@ def open_site(workspace: Workspace, compiled: CompiledEnvironment, *, base: Base
         )
     assert spec.store.file is not None  # the local target refuses any other
     folder = workspace.state_folder(compiled.name)
-    store_url = "file:" + quote(str(_store_folder(workspace, spec.store.file.path)))
+    store = _store_folder(workspace, spec.store.file.path)
+    _refuse_store_in_state(store, workspace, [one.metadata.name for _, one in compiled.graph.of(Environment)])
+    store_url = "file:" + quote(str(store))
     journal = Journal(folder / "journal.db")
     try:
         yield Site(
@@ -119,6 +121,17 @@ def _store_folder(workspace: Workspace, path: str) -> Path:
     if folder.exists() and not folder.is_dir():
         raise OperationFailed(f"the store {folder} is not a folder", help=_STORE_HELP)
     return folder
+
+
+def _refuse_store_in_state(store: Path, workspace: Workspace, environments: Iterable[str]) -> None:
+    """The state of an environment is a folder too, and what one of both removes must not be the other's."""
+    for name in environments:
+        state = workspace.state_folder(name).resolve()
+        if store == state or store in state.parents or state in store.parents:
+            raise OperationFailed(
+                f"the store {store} and the state of environment `{name}`, {state}, lie in each other",
+                help=f"rename the environment, or {_STORE_HELP}",
+            )
 
 
 _STORE_HELP = "name another in the environment's `store: {file: {path: …}}`"

@@ -67,6 +67,29 @@ def test_a_lock_timeout_ends(rows: Command) -> None:
         rows("apply", "--env", "local", "--lock-timeout", "0.5s", code=Exit.MISUSE).says("another llmops")
 
 
+# --- the store
+
+ANOTHER = "apiVersion: llmops.dev/v1alpha1\nkind: Environment\nmetadata: {name: %s}\nspec: {target: {local: {}}}\n"
+
+
+@pytest.mark.parametrize(
+    ("store", "another"),
+    [(".llmops/store", "store"), (".llmops/desk", "desk"), (".llmops/desk/a", "desk"), (".llmops", "a"), (".", "a")],
+)
+def test_a_store_that_lies_in_the_state_of_an_environment_is_refused(rows: Command, store: str, another: str) -> None:
+    rows.edit("environment.yaml", "path: .llmops/store", f"path: {store}")
+    rows.write({"another.yaml": ANOTHER % another})
+    for environment in {"local", another if store == ".llmops/store" else "local"}:
+        rows("apply", "--env", environment, code=Exit.MISUSE).says("the state of environment", "rename")
+    assert not (rows.root / ".llmops" / "desk").exists()
+
+
+def test_a_store_beside_the_states_is_taken(rows: Command) -> None:
+    rows.write({"another.yaml": ANOTHER % "stores"})
+    rows("plan", "--env", "local")
+    rows("plan", "--env", "stores")
+
+
 # --- trust
 
 
