@@ -126,6 +126,9 @@ class _Maker:
         return Rows(ref=make_ref(step.key, f"{ROWS}.jsonl")), step_id(step)
 
     def _check_data(self, dataset: Dataset) -> StepId:
+        known = self.steps.get(f"check-data/{dataset.metadata.name}")
+        if known is not None:
+            return step_id(known)
         spec = dataset.spec
         splits: dict[str, CheckedSplit] = {}
         needs: list[StepId] = []

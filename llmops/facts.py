@@ -7,12 +7,14 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import metadata
-from importlib.resources import files
-from importlib.resources.abc import Traversable
+from pathlib import Path
 from typing import Final
 
 from compiler.ports import Facts
 from llmops_spec.digests import digest_bytes
+
+_PACKAGES: Final = Path(__file__).parents[1]
+"""They lie beside each other, installed or not."""
 
 
 def package_facts(policies: str) -> Facts:
@@ -23,7 +25,7 @@ def package_facts(policies: str) -> Facts:
 @cache
 def pinned_versions() -> dict[str, str]:
     """Exact version of every library in the constraints that the package ships, by lower-case name."""
-    text = files("llmops").joinpath("constraints.txt").read_text()
+    text = _PACKAGES.joinpath("llmops", "constraints.txt").read_text()
     return {name.lower(): version for name, version in re.findall(r"^([\w.-]+)==(\S+)$", text, re.MULTILINE)}
 
 
@@ -66,20 +68,15 @@ _MODULES: Final[Mapping[str, tuple[str, ...]]] = {
 
 @cache
 def _code_digests() -> dict[str, str]:
-    return {area: _digest(*(_inside(path) for path in paths)) for area, paths in _MODULES.items()}
+    return {area: _digest(*(_PACKAGES / path for path in paths)) for area, paths in _MODULES.items()}
 
 
-def _inside(path: str) -> Traversable:
-    package, _, rest = path.partition("/")
-    return files(package).joinpath(rest)
-
-
-def _digest(*parts: Traversable) -> str:
+def _digest(*parts: Path) -> str:
     """Digest of source files, or of every module of a package folder."""
     return digest_bytes(b"".join(f"{name}\0".encode() + data + b"\0" for name, data in _sources(parts)))
 
 
-def _sources(parts: tuple[Traversable, ...]) -> Iterator[tuple[str, bytes]]:
+def _sources(parts: tuple[Path, ...]) -> Iterator[tuple[str, bytes]]:
     for part in parts:
         if part.is_dir():
             inner = sorted((one for one in part.iterdir() if one.name.endswith(".py")), key=lambda one: one.name)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 
 class BuiltInParts(BaseModel):
@@ -17,6 +17,8 @@ class BuiltInParts(BaseModel):
     Pydantic builds a part anew inside of every model that has it, unless the part is complete by then. So a kind
     that a project does not use costs its class and no more, and a part that several use is built once.
     """
+
+    model_config = ConfigDict(defer_build=True)
 
     @classmethod
     def model_rebuild(

@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import TextIO
 
 import click
@@ -68,6 +66,9 @@ def print_failure(error: OperationFailed) -> None:
 
 def print_bug(error: BaseException) -> None:
     """Our own mistake: one line for people, the traceback in a file that a report can carry."""
+    import traceback
+    from tempfile import NamedTemporaryFile
+
     tell(f"{style('bug', 'red', bold=True)}: {type(error).__name__}: {error}")
     account = "".join(traceback.format_exception(error))
     try:

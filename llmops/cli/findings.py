@@ -5,9 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from compiler.diagnostics.json_format import render_json
-from compiler.diagnostics.shown import summary
-from compiler.diagnostics.text import render_text
 from compiler.pipeline import Compilation
 from llmops.cli.console import say, tell
 from llmops.errors import Exit, worst
@@ -18,10 +15,15 @@ def print_findings(project: Workspace, compilation: Compilation, format_: str) -
     """Findings and denials: as JSON on stdout, or as text, on stdout too, with a closing line."""
     found = (*compilation.findings, *compilation.denials)
     if format_ == "json":
+        from compiler.diagnostics.json_format import render_json
+
         say(render_json(found, files=len(compilation.files)).rstrip())
         return
     if not found:
         return
+    from compiler.diagnostics.shown import summary
+    from compiler.diagnostics.text import render_text
+
     say(render_text(found, _source(project), colour=sys.stdout.isatty(), environments=tuple(compilation.environments)))
     tell(summary(found, files=len(compilation.files)))
 
