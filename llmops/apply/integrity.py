@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from compiler.plan import ArtifactStep, Step, step_id
 from llmops.apply.receipts import has_receipt
@@ -15,15 +15,17 @@ from policies.evidence.trust import Trust
 _CHUNK = 1 << 20
 
 
-def verify_stored(site: Site, steps: Sequence[Step], trust: Trust) -> dict[str, str]:
+def verify_stored(site: Site, steps: Sequence[Step], trust: Trust, *, excused: Collection[str] = ()) -> dict[str, str]:
     """Check every stored result that the steps name: made here or by somebody trusted, and byte for byte the same.
 
-    Returns the digest of each one's manifest, by step key: what may be built on.
+    Returns the digest of each one's manifest, by step key: what may be built on. `excused` are keys whose results
+    were given up in the store since: they count as never made here.
 
     Raises:
         OperationFailed: with exit code 7, for the first that is not.
     """
-    journaled, begun = site.journal.results(), site.journal.begun()
+    journaled = {key: made for key, made in site.journal.results().items() if key not in excused}
+    begun = site.journal.begun()
     _refuse_another_store(site, journaled)
     verified: dict[str, str] = {}
     for step in steps:

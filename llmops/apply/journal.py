@@ -41,7 +41,7 @@ class Entry:
     identity: str
     """The step's key, or the revision that it should bring about."""
     result: str
-    """`done`: digest of the stored manifest, for steps that make artifacts."""
+    """`done`: digest of the stored manifest, for steps that make artifacts; `discarded`: of the store's tombstone."""
 
 
 class Journal:
@@ -95,6 +95,10 @@ class Journal:
             elif entry.event == "discarded":
                 found.pop(entry.identity, None)
         return found
+
+    def tombstones(self) -> set[str]:
+        """Digests of the tombstones that were written or honoured here: each counts once."""
+        return {entry.result for entry in self.entries() if entry.event == "discarded" and entry.result}
 
     def begun(self) -> set[str]:
         """Keys of steps that were begun here and not seen to end: a killed run may still have stored their results."""

@@ -16,6 +16,7 @@ from llmops.apply.lock import exclusive
 from llmops.apply.planning import make_plan, read_plan, refuse_moved
 from llmops.apply.progress import open_display
 from llmops.apply.site import Site, open_site
+from llmops.apply.tombstones import honour
 from llmops.apply.workers import LocalWorkers
 from llmops.cli.console import print_failure, say, tell
 from llmops.cli.findings import findings_exit, print_findings
@@ -98,6 +99,7 @@ def _run(site: Site, workers: LocalWorkers, plan: Plan) -> RunOutcome:
     """Verify what is there, then carry the plan out. A refusal is an outcome too, so that the report says so."""
     judge = open_judge(site, tell)
     try:
+        honour(site.store, site.journal, judge.trust, tell, under=plan.digest())
         verified = verify_stored(site, [one.step for one in plan.steps], judge.trust)
         workers.refuse_taken_ports(plan, site.live_pairs())
     except OperationFailed as error:

@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from llmops.apply.deployments import note_deployed
 from llmops.apply.lock import exclusive
 from llmops.apply.site import open_site
 from llmops.apply.workers import LocalWorkers
@@ -47,6 +48,7 @@ def command(
             say(f"stopped service `{name}`")
         for step in site.journal.live():
             site.journal.forget_live(step)
+        note_deployed(site, ())
         for role in workers.end_leftovers({}):
             say(f"ended {role}")
         if not pairs:

@@ -10,11 +10,12 @@ import click
 
 from compiler.diagnostics.suggestions import did_you_mean
 from compiler.plan import ArtifactStep, Decide, Step, step_id
-from llmops.apply.discarding import discard, downstream
+from llmops.apply.discarding import discard, downstream, undertaker
 from llmops.apply.integrity import verify_stored
 from llmops.apply.judge import open_verifier
 from llmops.apply.lock import exclusive
 from llmops.apply.site import Site, open_site
+from llmops.apply.tombstones import given_up
 from llmops.cli.console import say, style
 from llmops.cli.findings import findings_exit, print_findings
 from llmops.cli.options import local_environment_option, workspace
@@ -42,7 +43,7 @@ def verify(ctx: click.Context, environment: str) -> None:
     codes: list[Exit] = []
     with site_context as site:
         judge = open_verifier(site)
-        verify_stored(site, steps, judge.trust)
+        verify_stored(site, steps, judge.trust, excused=given_up(site.store, site.journal, judge.trust))
         for step in steps:
             if not isinstance(step, Decide):
                 continue
@@ -89,7 +90,7 @@ def show(ctx: click.Context, gate: str, environment: str) -> None:
 def discard_step(ctx: click.Context, step: str, environment: str) -> None:
     """Give a stored result up, and what was made from it, so that the next run makes them again.
 
-    Tombstones in the journal keep that apart from tampering.
+    Tombstones, in the journal and signed in the store, keep that apart from tampering.
 
     \b
     Example:
@@ -98,8 +99,9 @@ def discard_step(ctx: click.Context, step: str, environment: str) -> None:
     site_context, steps = _lowered(ctx, environment)
     found = _named(steps, step)
     with site_context as site, exclusive(site.folder / "lock"):
+        signer = undertaker(site)
         for one in downstream(found, steps):
-            discard(site, step_id(one), one.key)
+            discard(site, step_id(one), one.key, signer)
             say(f"discarded {step_id(one)}")
     say("the next run makes them again")
 

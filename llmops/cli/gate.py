@@ -17,6 +17,7 @@ from llmops.apply.lock import exclusive
 from llmops.apply.planning import make_plan
 from llmops.apply.progress import open_display
 from llmops.apply.site import open_site
+from llmops.apply.tombstones import honour
 from llmops.apply.workers import LocalWorkers
 from llmops.cli.apply import finish
 from llmops.cli.console import say, tell
@@ -75,6 +76,7 @@ def run(  # click's
         workers = LocalWorkers.of(site)
         workers.end_leftovers(site.live_pairs())
         judge = open_judge(site, tell)
+        honour(site.store, site.journal, judge.trust, tell, under=plan.digest())
         verified = verify_stored(site, [one.step for one in plan.steps], judge.trust)
         with open_display() as display:
             executor = Executor(site=site, workers=workers, judge=judge, display=display, verified=verified)

@@ -6,12 +6,12 @@ import re
 import sys
 from itertools import islice
 from pathlib import Path
-from urllib.parse import unquote
 
 import click
 
 from compiler.plan import ArtifactStep
-from llmops.apply.discarding import discard
+from llmops.apply.deployments import deployed_elsewhere
+from llmops.apply.discarding import discard, undertaker
 from llmops.apply.journal import Journal
 from llmops.apply.lock import exclusive
 from llmops.apply.site import Site, open_site
@@ -35,7 +35,8 @@ _KEY = re.compile("[0-9a-f]{64}")
 def command(ctx: click.Context, environment: str, delete: bool, keep_plans: int, shared: bool) -> None:  # click's
     """List, and with --delete remove, results that neither the spec nor the latest applied plans name.
 
-    What is deployed, what was signed for it, and the way back to earlier plans stay.
+    What is deployed, what was signed for it, and the way back to earlier plans stay; in a shared store also what
+    other checkouts have deployed from it. They are told of the rest by signed tombstones, and make it again.
 
     \b
     Example:
@@ -53,11 +54,12 @@ def command(ctx: click.Context, environment: str, delete: bool, keep_plans: int,
         open_site(project, compilation.environments[environment]) as site,
         exclusive(site.folder / "lock"),
     ):
-        if delete and not shared and not is_inside(site.store_url, project.root):
+        if delete and not shared and site.shares_store:
             raise OperationFailed(
                 "the store lies outside of this project, so others may need what it holds",
-                help="add `--shared` if you know that nobody does",
+                help="what they have deployed stays; add `--shared` if they may make the rest again",
             )
+        signer = undertaker(site) if delete else None
         needed = {
             step.key
             for one in compilation.environments.values()
@@ -65,20 +67,23 @@ def command(ctx: click.Context, environment: str, delete: bool, keep_plans: int,
             for step in one.lowered.steps
             if isinstance(step, ArtifactStep)
         } | _keys_of_plans(site.folder.parent, keep_plans)
+        needed |= _keys_of_others(site, keep_plans)
         total = 0
         for key in sorted(_stored_keys(site) - needed):
             total += _describe(site, key)
             if delete:
-                discard(site, "gc", key)
+                discard(site, "gc", key, signer)
         say(
             f"{'removed' if delete else 'could remove'} {total / 1e6:.1f} MB"
             + ("" if delete else "; add --delete to do it")
         )
 
 
-def is_inside(store_url: str, root: Path) -> bool:
-    """Whether a file store lies below the project, where nobody else has business."""
-    return Path(unquote(store_url.removeprefix("file:"))).is_relative_to(root)
+def _keys_of_others(site: Site, count: int) -> set[str]:
+    try:
+        return deployed_elsewhere(site.store, count)
+    except ValueError as error:
+        raise OperationFailed(f"{error}, so nobody knows what it keeps", help="nothing was removed") from error
 
 
 def _keys_of_plans(folder: Path, count: int) -> set[str]:

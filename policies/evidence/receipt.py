@@ -11,7 +11,7 @@ from typing import Final
 from llmops_spec.digests import canonical
 from policies.evidence.envelope import EnvelopeRefused, KeyPair, opened, seal, signed_by
 from policies.evidence.statement import STATEMENT_TYPE
-from policies.evidence.trust import Trust
+from policies.evidence.trust import Trust, TrustedKey
 
 PREDICATE: Final = "https://llmops.dev/attestations/receipt/v1"
 
@@ -23,17 +23,20 @@ def sign_receipt(step_key: str, manifest_digest: str, key: KeyPair) -> bytes:
 
 def receipt_holds(data: bytes, step_key: str, manifest_digest: str, trust: Trust) -> bool:
     """Whether an envelope is a receipt for exactly this result, by a key that may decide and is not revoked."""
+    return bool(trusted_signers(data, trust)) and opened(data).payload == _payload(step_key, manifest_digest)
+
+
+def trusted_signers(data: bytes, trust: Trust) -> tuple[TrustedKey, ...]:
+    """Who signed an envelope, where all of them may decide and none is revoked; nobody for anything else."""
     try:
         envelope = opened(data)
     except EnvelopeRefused:
-        return False
+        return ()
     keys = [trust.key(keyid) for keyid, _ in envelope.signatures]
-    known = [one for one in keys if one is not None and one.role == "decide"]
+    known = tuple(one for one in keys if one is not None and one.role == "decide")
     if not known or len(known) != len(keys) or {envelope.digest, *(one.keyid for one in known)} & set(trust.revoked):
-        return False
-    return envelope.payload == _payload(step_key, manifest_digest) and signed_by(
-        envelope, [one.public for one in known]
-    )
+        return ()
+    return known if signed_by(envelope, [one.public for one in known]) else ()
 
 
 def _payload(step_key: str, manifest_digest: str) -> bytes:

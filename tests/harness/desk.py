@@ -27,6 +27,7 @@ from llmops.apply.planning import make_plan
 from llmops.apply.processes import started_at
 from llmops.apply.servers import LivePair
 from llmops.apply.site import Site, open_site
+from llmops.apply.tombstones import honour
 from llmops.judging import Judged, compile_judged
 from llmops.workspace import open_workspace
 from llmops_spec.digests import digest, digest_bytes
@@ -201,6 +202,8 @@ class Desk:
 
     root: Path
     workers: QuickWorkers | None = None
+    told: list[str] = field(default_factory=list[str])
+    """What `apply` said about results that others gave up."""
 
     @classmethod
     def of_quickstart(cls, root: Path) -> Desk:
@@ -236,6 +239,7 @@ class Desk:
         with self.site(against) as (site, compilation):
             plan = make_plan(site, compilation)
             judge = open_judge(site, lambda _: None)
+            honour(site.store, site.journal, judge.trust, self.told.append, under=plan.digest())
             verified = verify_stored(site, [one.step for one in plan.steps], judge.trust)
             if self.workers is None:
                 self.workers = QuickWorkers(store=site.store)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from compiler.plan import Decide, Evaluate, Train, step_id
-from llmops.apply.discarding import discard, downstream
+from llmops.apply.discarding import discard, downstream, undertaker
 from llmops.apply.judge import open_judge, open_verifier
 from llmops.apply.planning import make_plan, read_plan, refuse_moved, write_plan
 from llmops.apply.trust import configuration_folder
@@ -143,7 +143,7 @@ def test_a_discarded_result_is_made_again(desk: Desk) -> None:
         measured = next(step for step in lowered.steps if isinstance(step, Evaluate) and "@" not in step.name)
         given_up = downstream(measured, lowered.steps)
         for step in given_up:
-            discard(site, step_id(step), step.key)
+            discard(site, step_id(step), step.key, undertaker(site))
     assert {step_id(one) for one in given_up} == {
         "evaluate/support-eval",
         "decide/support-quality",
