@@ -155,7 +155,10 @@ def _answered(
         sock.settimeout(pace.silence_seconds)
         with _deadline(sock, pace.headers_seconds, passed):
             connection.request(method, url.target, headers=sent, preload_content=False, decode_content=False)
-            return connection.getresponse()
+            response = connection.getresponse()
+        if passed.is_set():  # headers that were cut short look like whole ones
+            raise Cut(f"no answer within {pace.headers_seconds:.0f} s")
+        return response
     except ssl.SSLCertVerificationError as error:
         raise Misbehaved(f"its certificate is not trusted: {error.verify_message}") from error
     except (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError) as error:
@@ -183,7 +186,7 @@ def _deadline(sock: socket.socket, seconds: float, passed: threading.Event) -> G
 
 def _said(error: BaseException) -> str:
     """What a low-level error is to a user."""
-    if isinstance(error, urllib3.exceptions.IncompleteRead):
+    if isinstance(error, urllib3.exceptions.IncompleteRead | urllib3.exceptions.ProtocolError):
         return "the answer ended early"
     if isinstance(error, TimeoutError | urllib3.exceptions.TimeoutError):
         return "no answer in time"
