@@ -14,7 +14,7 @@ from compiler.sizing.families.kinds import attends
 from compiler.sizing.families.latent import latent_cache, latent_matrices
 from compiler.sizing.families.rules import PLAIN, Bias, Rules, rules_of
 from compiler.sizing.families.states import MIXERS
-from compiler.sizing.families.structure import Structure, column, norms, row, vector
+from compiler.sizing.families.structure import Structure, column, norms, row, vector, whole
 from compiler.sizing.families.windows import window_of
 from compiler.sizing.layers import AttentionCache, Cache, Layer, Matrix, Part, Split
 
@@ -161,20 +161,34 @@ def finish_decoder(
 
 
 def table_matrices(hidden: int, vocabulary: int, *, tied: bool, facts: Facts, rules: Rules) -> list[Matrix]:
-    """The embedding table, learned positions, the final norm and the head."""
-    made = [embedding(vocabulary, hidden)]
+    """The embedding table (narrower where `word_embed_proj_dim` says so), positions, the final norm and the head."""
+    width = facts.number("word_embed_proj_dim") or hidden
+    made = [embedding(vocabulary, width)]
+    if width != hidden:
+        made.extend(
+            (whole("project_in", Part.EMBEDDINGS, width, hidden), whole("project_out", Part.HEAD, hidden, width))
+        )
     if rules.embedding_norms:
         made.extend(norms("embed_norm", rules.embedding_norms * hidden))
     if rules.positions is not None:
         rows = facts.needed("max_position_embeddings") + rules.positions
         made.append(vector("embed_positions", Part.EMBEDDINGS, rows * hidden))
-    if rules.final_norm:
+    if rules.final_norm and facts.flag("do_layer_norm_before", default=True):
         made.extend(norms("norm", rules.norm_width * hidden))
+    if _headless(facts):
+        return made
     if not tied:
         made.append(head(vocabulary, hidden, bias=bias_of(facts, rules.head_bias)))
     elif bias_of(facts, rules.head_bias):
         made.append(vector("lm_head.bias", Part.HEAD, vocabulary))
     return made
+
+
+def _headless(facts: Facts) -> bool:
+    """Whether the class is a bare model, as those of embeddings are (ChatGLM calls a model with a head so)."""
+    if facts.model_type == "chatglm":
+        return False
+    return any(name.endswith("Model") and not name.endswith("LMHeadModel") for name in facts.words("architectures")[:1])
 
 
 def embedding(vocabulary: int, hidden: int, name: str = "embed_tokens") -> Matrix:

@@ -144,7 +144,7 @@ def _shared_width(facts: Facts, width: int) -> int:
     if facts.model_type == "llama4_text":
         return width
     own = facts.number("shared_expert_intermediate_size") or facts.number("shared_intermediate_size")
-    return own or facts.number("n_shared_experts") * width
+    return own or _first(facts, "n_shared_experts") * width
 
 
 def _within(facts: Facts, index: int) -> bool:
