@@ -11,6 +11,9 @@ from compiler.sizing.budget import ServingBudget, unknown_budget
 from compiler.sizing.engines import engine_name, find_engine
 from compiler.sizing.serving.plan import plan_of
 from compiler.sizing.serving.request import LoraSlots, ServingRequest
+from compiler.sizing.serving.sglang import size_sglang
+from compiler.sizing.serving.tensorrt_llm import size_tensorrt_llm
+from compiler.sizing.serving.tgi import size_tgi
 from compiler.sizing.serving.vllm import size_vllm
 
 __all__ = ["LoraSlots", "ServingBudget", "ServingRequest", "size_serving"]
@@ -26,5 +29,9 @@ def size_serving(request: ServingRequest) -> ServingBudget:
     match engine:
         case "vllm":
             return size_vllm(plan)
-        case "sglang" | "tgi" | "tensorrt-llm" | "triton":
-            return unknown_budget(engine, plan.engine.version, gpus, ("engine",), f"`{engine}` has no rule")
+        case "sglang":
+            return size_sglang(plan)
+        case "tgi":
+            return size_tgi(plan)
+        case "tensorrt-llm" | "triton":
+            return size_tensorrt_llm(plan)
