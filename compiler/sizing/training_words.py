@@ -101,7 +101,6 @@ _METHODS: Final[Mapping[str, Method]] = {
 }
 
 _SHARDS: Final[Mapping[str, Shards]] = {
-    "": "none",
     "none": "none",
     "no": "none",
     "single": "none",
