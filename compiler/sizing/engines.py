@@ -93,7 +93,8 @@ class EngineVersion:
     """`long-context`: on only where the declared length is above 32k (vLLM V0 from 0.5.4)."""
 
     sampler: Sampler
-    """Which top-k/top-p sampler the start-up profile runs by default."""
+    """Which top-k/top-p sampler the start-up profile runs in the official image: `pytorch` sorts the logits,
+    `flashinfer` stands for every kernel that does not (FlashInfer's, or the engine's own in Triton)."""
 
     graphs_in_budget: bool
     """An estimate of the CUDA graphs is taken off the KV pool (vLLM from 0.21); before, they came out of the rest."""
