@@ -67,7 +67,7 @@ def answer(subject: Subject, request: ServingRequest, traffic: Traffic) -> Answe
 def _throughput(
     request: ServingRequest, budget: ServingBudget, traffic: Traffic
 ) -> tuple[Throughput | None, str | None]:
-    if budget.verdict == "unknown" or budget.pool_bytes <= 0 or budget.kv_tokens <= 0:
+    if budget.verdict in ("unknown", "does-not-fit") or budget.kv_tokens <= 0:
         return None, "nothing is served before the model fits"
     load = load_of(request, budget, traffic.input_tokens, traffic.output_tokens, traffic.concurrency)
     why = measure_first(load)

@@ -64,11 +64,17 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]
     Raises:
         OSError: the folder is not there or may not be written.
     """
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
-    write_atomically(path, stream.getvalue().encode("utf-8", "surrogateescape"))
+    lines = [_line(columns), *(_line(cells) for cells in rows)]
+    write_atomically(path, "".join(lines).encode("utf-8", "surrogateescape"))
+
+
+def _line(cells: Sequence[str]) -> str:
+    """A record. (The standard library's writer leaves a lone carriage return bare, which ends a line for readers.)"""
+    return (",".join(_quoted(cell) for cell in cells) or '""') + "\n"
+
+
+def _quoted(cell: str) -> str:
+    return f'"{cell.replace(chr(34), chr(34) * 2)}"' if any(mark in cell for mark in ',"\r\n') else cell
 
 
 @dataclass(frozen=True, kw_only=True)

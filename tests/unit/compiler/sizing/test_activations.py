@@ -47,7 +47,7 @@ def test_experts_count_where_they_work() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("config", [LLAMA, WIDE, QWEN], ids=["llama", "wide", "qwen2"])
 def test_pytorch_keeps_what_the_formula_says(config: Mapping[str, Any]) -> None:
-    """In eager mode PyTorch keeps a little more than the formula; what is alive for a moment makes up the rest of 1.35."""
+    """In eager mode PyTorch keeps a little more than the formula; what is alive for a moment makes up 1.35."""
     tokens = 384
     kept = _saved_bytes(config, tokens)
     formula = tokens * all_layers_bytes(read_architecture(config, name="tiny"), element_bytes=4)
