@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 
 import click
 
 from compiler.diagnostics.suggestions import did_you_mean
-from compiler.plan import ArtifactStep, Decide, Step, step_id
+from compiler.plan import ArtifactStep, Decide, Plan, RollOut, Step, step_id
 from llmops.apply.discarding import discard, downstream, undertaker
 from llmops.apply.integrity import verify_stored
-from llmops.apply.judge import open_verifier
+from llmops.apply.judge import DeskJudge, open_verifier
 from llmops.apply.lock import exclusive
 from llmops.apply.site import Site, open_site
 from llmops.apply.tombstones import given_up
@@ -35,6 +36,8 @@ def command() -> None:
 def verify(ctx: click.Context, environment: str) -> None:
     """Hold the store to the journal, recompute every verdict and verify its signatures. Changes nothing.
 
+    Where the spec has moved on from what is live, that is named, and its own decisions are verified too.
+
     \b
     Example:
       llmops -C examples/quickstart evidence verify --env local
@@ -43,18 +46,67 @@ def verify(ctx: click.Context, environment: str) -> None:
     codes: list[Exit] = []
     with site_context as site:
         judge = open_verifier(site)
-        verify_stored(site, steps, judge.trust, excused=given_up(site.store, site.journal, judge.trust))
-        for step in steps:
-            if not isinstance(step, Decide):
-                continue
-            if load_manifest(site.store, step.key) is None:
-                say(f"{step_id(step)}: not decided yet")
-                continue
-            verdict = judge.vouch(step)
-            codes += [Exit.GATE_FAILED] if verdict.blocks else []
-            word = "does not ship" if verdict.blocks else "verified"
-            say(f"{step_id(step)}: {style(word, 'red' if verdict.blocks else 'green')}: {verdict.verdict}")
+        excused = given_up(site.store, site.journal, judge.trust)
+        verify_stored(site, steps, judge.trust, excused=excused)
+        codes += [_verify_decision(judge, step) for step in steps if isinstance(step, Decide)]
+        for service, revision in _live(site).items():
+            codes += _verify_live(judge, service, revision, steps, excused)
     sys.exit(worst(codes))
+
+
+def _verify_live(
+    judge: DeskJudge, service: str, revision: str, steps: Sequence[Step], excused: Collection[str]
+) -> list[Exit]:
+    """Name what serves. Where that is of an earlier spec, its results and decisions are verified."""
+    if any(isinstance(step, RollOut) and (step.name, step.revision) == (service, revision) for step in steps):
+        say(f"live: service `{service}` is what this spec says")
+        return []
+    earlier = _rolled_out(judge.site.journal.plans(), service, revision)
+    if earlier is None:
+        say(f"live: service `{service}` is not of this spec, and no plan in the journal made {revision[:12]}")
+        return [Exit.TAMPERED]
+    step, made = earlier
+    say(f"live: service `{service}` is of an earlier spec: model `{step.engine.model_name}`, {revision[:12]}")
+    verify_stored(judge.site, made, judge.trust, excused=excused)
+    return [_verify_decision(judge, one) for one in made if isinstance(one, Decide)]
+
+
+def _verify_decision(judge: DeskJudge, step: Decide) -> Exit:
+    if load_manifest(judge.site.store, step.key) is None:
+        say(f"{step_id(step)}: not decided yet")
+        return Exit.CLEAN
+    verdict = judge.vouch(step)
+    word = "does not ship" if verdict.blocks else "verified"
+    say(f"{step_id(step)}: {style(word, 'red' if verdict.blocks else 'green')}: {verdict.verdict}")
+    return Exit.GATE_FAILED if verdict.blocks else Exit.CLEAN
+
+
+def _live(site: Site) -> dict[str, str]:
+    """Service to the revision that was rolled out last."""
+    live = site.journal.live().items()
+    return {step.removeprefix("roll-out/"): one for step, (one, _) in live if step.startswith("roll-out/")}
+
+
+def _rolled_out(plans: Iterator[Plan], service: str, revision: str) -> tuple[RollOut, list[Step]] | None:
+    """The step that brought a revision about, with what its plan made for it: the gates that let it pass included."""
+    for plan in plans:
+        steps = {step_id(one.step): one.step for one in plan.steps}
+        step = steps.get(f"roll-out/{service}")
+        if isinstance(step, RollOut) and step.revision == revision:
+            return step, _needed_for(step, steps)
+    return None
+
+
+def _needed_for(step: Step, steps: Mapping[str, Step]) -> list[Step]:
+    """Everything that a step was made from, however far back, in the order of the plan."""
+    found: set[str] = set()
+    waiting = list(step.needs)
+    while waiting:
+        name = waiting.pop()
+        if name not in found and name in steps:
+            found.add(name)
+            waiting += steps[name].needs
+    return [one for name, one in steps.items() if name in found]
 
 
 @command.command()
