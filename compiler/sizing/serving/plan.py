@@ -153,8 +153,9 @@ def _model_bytes(request: ServingRequest, missing: list[str]) -> int:
         if name in {"", "float32"}:
             return 2  # engines load 32-bit checkpoints in 16 bits, and so where nothing is declared
     size = DTYPE_BYTES.get(name)
-    if size is None:
+    if size is None and named_format(name) is None:
         missing.append("dtype")
+    if size is None:
         return 2
     return max(2, size)
 
