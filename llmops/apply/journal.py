@@ -54,6 +54,11 @@ class Journal:
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
             self._migrate()
+        except sqlite3.OperationalError as error:  # of the system: the disk, the folder's rights, another holder
+            raise OperationFailed(
+                f"the journal `{path}` cannot be opened: {error}",
+                help="see that the disk is not full and the folder can be written, then run the same command again",
+            ) from error
         except sqlite3.DatabaseError as error:
             raise OperationFailed(
                 f"the journal `{path}` cannot be read: {error}",
