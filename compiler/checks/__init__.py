@@ -9,23 +9,18 @@ from __future__ import annotations
 from typing import Final
 
 from compiler.checks import (
-    adapters,
     chains,
     chat_templates,
-    compression,
     context,
     data,
-    engine_compatibility,
     evaluation,
     files,
     guardrails,
     identity,
     locked,
     models,
-    placement,
+    on_engines,
     prompts,
-    retrieval,
-    scaling,
     services,
     training,
 )
@@ -43,12 +38,7 @@ BUILT_IN: Final[tuple[Check, ...]] = (
     *guardrails.CHECKS,
     *services.CHECKS,
     *chains.CHECKS,
-    *retrieval.CHECKS,
     *chat_templates.CHECKS,
     *identity.CHECKS,
-    *adapters.CHECKS,
-    *compression.CHECKS,
-    *engine_compatibility.CHECKS,
-    *placement.CHECKS,
-    *scaling.CHECKS,
+    *on_engines.CHECKS,
 )

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-from compiler.checks.engine_facts import engine_template
 from compiler.checks.question import FileCheck
 from compiler.diagnostics.catalogue import INVALID_CHAT_TEMPLATE, TEMPLATE_MISMATCH
 from compiler.diagnostics.model import Diagnostic, Label
@@ -50,6 +49,15 @@ def _named_templates(graph: ResourceGraph) -> Iterator[tuple[str, Span]]:
         if own is not None and own[0] not in seen:
             seen.add(own[0])
             yield own
+
+
+def engine_template(node: ResourceNode, service: Service) -> tuple[str, Span] | None:
+    """A template that the engine is told to use in place of the model's."""
+    for name in ("vllm", "sglang"):
+        engine = getattr(service.spec.engine, name)
+        if engine is not None and engine.chat_template is not None:
+            return engine.chat_template, node.span("spec", "engine", name, "chatTemplate")
+    return None
 
 
 def _problem(path: str, files: Reader) -> str | None:

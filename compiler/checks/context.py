@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from compiler.checks.prompt_uses import PromptUse, prompt_uses
 from compiler.checks.question import FileCheck, GraphCheck
@@ -18,9 +19,11 @@ from compiler.diagnostics.model import Diagnostic, Label
 from compiler.graph import ResourceGraph
 from compiler.lineage import Lineage, lineage
 from compiler.ports import Reader
+from compiler.source import Span
 from llmops_spec.model import Model
 from llmops_spec.prompt import Prompt
 from llmops_spec.prompt_language import analyse
+from llmops_spec.service import Service
 
 BYTES_A_TOKEN = 4
 """Of English text under common vocabularies; used only where the tokenizer is not known."""
@@ -34,26 +37,53 @@ def prompts_fit_the_context(graph: ResourceGraph) -> Iterator[Diagnostic]:
     seen: set[tuple[str, str]] = set()
     for use in prompt_uses(graph):
         prompt, line = graph.get(Prompt, use.prompt), lineage(graph, use.model)
-        source = line.context_source
-        if prompt is None or source is None or (use.prompt, source.metadata.name) in seen:
+        limit = _limit(graph, use, line)
+        if prompt is None or limit is None or (use.prompt, limit.key) in seen:
             continue
         if any(analyse(message.content).problems for message in prompt.spec.messages):
             continue
-        seen.add((use.prompt, source.metadata.name))
-        yield from _over_budget(graph, use, prompt, source, line)
+        seen.add((use.prompt, limit.key))
+        yield from _over_budget(graph, use, prompt, limit, line)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Limit:
+    """Tokens that prompt and answer share, and who says so."""
+
+    tokens: int
+    described: str
+    place: Span
+    key: str
+
+
+def _limit(graph: ResourceGraph, use: PromptUse, line: Lineage) -> _Limit | None:
+    """The model's context, or what the service's engine is told to serve of it, whichever is shorter."""
+    source = line.context_source
+    node = graph.node(Model, source.metadata.name) if source is not None else None
+    context = source.spec.context_length if source is not None else None
+    service = use.node.resource
+    told = service.spec.engine.max_length if isinstance(service, Service) else None
+    if told is not None and (context is None or told < context) and isinstance(service, Service):
+        place = use.node.key_span("spec", "engine", service.spec.engine.name)
+        said = f"the engine of service `{use.node.name}` serves {told}"
+        return _Limit(tokens=told, described=said, place=place, key=f"service/{use.node.name}")
+    if source is None or node is None or context is None:
+        return None
+    said = f"model `{source.metadata.name}` has a context of {context}"
+    place = node.span("spec", "contextLength")
+    return _Limit(tokens=context, described=said, place=place, key=f"model/{source.metadata.name}")
 
 
 def _over_budget(
-    graph: ResourceGraph, use: PromptUse, prompt: Prompt, source: Model, line: Lineage
+    graph: ResourceGraph, use: PromptUse, prompt: Prompt, limit: _Limit, line: Lineage
 ) -> Iterator[Diagnostic]:
-    node, model_node = graph.node(Prompt, use.prompt), graph.node(Model, source.metadata.name)
-    context = source.spec.context_length
-    if node is None or model_node is None or context is None:
+    node = graph.node(Prompt, use.prompt)
+    if node is None:
         return
     byte_level = line.scratch is not None
     parts = _parts(prompt, byte_level=byte_level)
     needed = sum(parts.values())
-    if needed <= context:
+    if needed <= limit.tokens:
         return
     arithmetic = " + ".join(f"{tokens} {name}" for name, tokens in parts.items())
     reason = (
@@ -63,13 +93,13 @@ def _over_budget(
     )
     yield CONTEXT_BUDGET.at(
         node.span("spec", "output", "maxTokens"),
-        f"prompt `{node.name}` may need {needed} tokens, and model `{source.metadata.name}` has a context of {context}",
+        f"prompt `{node.name}` may need {needed} tokens, and {limit.described}",
         related=[
-            Label(span=model_node.span("spec", "contextLength"), text="the context"),
+            Label(span=limit.place, text="the context"),
             Label(span=use.prompt_span(), text=f"{use.described} puts them together"),
         ],
-        note=f"{arithmetic} = {needed} tokens > {context}\n{reason}",
-        help=f"take {needed - context} tokens from the answer, the variables' `maxTokens` or the text",
+        note=f"{arithmetic} = {needed} tokens > {limit.tokens}\n{reason}",
+        help=f"take {needed - limit.tokens} tokens from the answer, the variables' `maxTokens` or the text",
     )
 
 

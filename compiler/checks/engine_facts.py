@@ -1,6 +1,6 @@
-"""What a service's engine is told: the version that it pins, with its facts, and the chat template that it renders.
+"""The engine version that a service pins, with its facts.
 
-Shared by the checks that depend on an engine.
+Shared by the checks that depend on what an engine does at one version.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from compiler.graph import ResourceNode
 from compiler.sizing.engines import EngineName, EngineVersion, find_engine
 from compiler.source import Span
 from llmops_spec.engine import Engine
-from llmops_spec.service import Service
 
 
 def engine_version(engine: Engine) -> EngineVersion | None:
@@ -26,15 +25,6 @@ def named_version(node: ResourceNode, engine: Engine, *below: str) -> Span:
     if engine.triton is not None:
         return node.span("spec", *below, "engine", "triton", "backendVersion")
     return node.span("spec", *below, "engine", engine.name, "version")
-
-
-def engine_template(node: ResourceNode, service: Service) -> tuple[str, Span] | None:
-    """A template that the engine is told to use in place of the model's."""
-    for name in ("vllm", "sglang"):
-        engine = getattr(service.spec.engine, name)
-        if engine is not None and engine.chat_template is not None:
-            return engine.chat_template, node.span("spec", "engine", name, "chatTemplate")
-    return None
 
 
 def _named(engine: Engine) -> tuple[EngineName, str] | None:

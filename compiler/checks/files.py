@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
+from compiler.checks.chat_templates import engine_template
 from compiler.checks.data import FORMATS
-from compiler.checks.engine_facts import engine_template
 from compiler.checks.question import FileCheck
 from compiler.diagnostics.catalogue import MISSING_FILE
 from compiler.diagnostics.model import Diagnostic

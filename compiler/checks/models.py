@@ -1,29 +1,35 @@
 """Models: weights that can be loaded, safely, and adapters on the model that they were trained on.
 
-Reports `adapter-base-mismatch`, `unsafe-weights`, `missing-weights`, `untrained-model`,
+Reports `adapter-base-mismatch`, `unsafe-weights`, `missing-weights`, `missing-tokenizer`, `untrained-model`,
 `attention-heads`.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from compiler.checks.files import folder_files
+from compiler.checks.model_facts import MAX_CONFIGURATION_BYTES
 from compiler.checks.prompt_uses import prompt_uses
 from compiler.checks.question import FileCheck, GraphCheck
 from compiler.diagnostics.catalogue import (
     ADAPTER_BASE_MISMATCH,
     ATTENTION_HEADS,
+    MISSING_TOKENIZER,
     MISSING_WEIGHTS,
     UNSAFE_WEIGHTS,
     UNTRAINED_MODEL,
 )
 from compiler.diagnostics.model import Diagnostic, Label
 from compiler.graph import ResourceGraph, ResourceNode
+from compiler.lineage import lineage
 from compiler.ports import Reader
-from llmops_spec.catalogue.weights import is_code, is_pickled
+from llmops_spec.catalogue.weights import TOKENIZERS, is_code, is_configuration, is_pickled, names_code
+from llmops_spec.evaluation import Evaluation
 from llmops_spec.model import Llama, Model
+from llmops_spec.service import Service
 from llmops_spec.training import Training
 
 
@@ -116,6 +122,24 @@ def _files_that_run_code(path: str, files: Reader) -> Iterator[tuple[str, str, s
             "a model that brings code is loaded by no training and no engine",
             "remove them, and use an architecture that transformers itself brings",
         )
+    if naming := [one for one in names if is_configuration(one) and _names_code(f"{path.rstrip('/')}/{one}", files)]:
+        yield (
+            f"files in `{path}` name code to run, by `auto_map`: {_some(naming)}",
+            "the classes that it names lie in Python files of the model's author, which nothing here loads",
+            "use an architecture that transformers itself brings; if this is one, remove `auto_map`",
+        )
+
+
+def _names_code(path: str, files: Reader) -> bool:
+    """False also for what cannot be read here: the runtime refuses such a folder before it loads anything of it."""
+    fact = files.fact(path)
+    if fact is None or fact.bytes > MAX_CONFIGURATION_BYTES:
+        return False
+    try:
+        data = files.read(path)
+        return b"auto_map" in data and names_code(json.loads(data))
+    except (OSError, ValueError, RecursionError):
+        return False
 
 
 def _some(names: list[str]) -> str:
@@ -129,6 +153,37 @@ def _configuration_note(names: list[str], *, adapter: bool) -> str:
     if adapter and "config.json" in names:
         return "it holds `config.json`: a whole model, which has no `adapterOf`"
     return "the configuration says how the weights are put together"
+
+
+def folders_hold_a_tokenizer(graph: ResourceGraph, files: Reader) -> Iterator[Diagnostic]:
+    opened = _opened_by_transformers(graph)
+    for node, model in graph.of(Model):
+        path = model.spec.from_.path
+        names = set(folder_files(path, files)) if path is not None and model.spec.adapter_of is None else set[str]()
+        if "config.json" not in names or not any(one.endswith(".safetensors") for one in names):
+            continue  # no whole model: `missing-weights` says so
+        if "tokenizer.json" in names:
+            continue
+        others = sorted(TOKENIZERS & names)
+        if others and node.name not in opened:
+            continue  # for an engine that reads those
+        yield MISSING_TOKENIZER.at(
+            node.span("spec", "from", "path"),
+            f"the model folder `{path}` has no `tokenizer.json`",
+            note=f"it holds {_some(others)}, which trainings and the transformers engine do not read"
+            if others
+            else "without a tokenizer text cannot be trained on, and nothing can be asked",
+            help="save the fast tokenizer beside the weights: `AutoTokenizer.from_pretrained(…).save_pretrained(…)`",
+        )
+
+
+def _opened_by_transformers(graph: ResourceGraph) -> set[str]:
+    """Names of the models that trainings, evaluations and services open in our own runtime, bases included."""
+    used = {training.spec.base for _, training in graph.of(Training)}
+    subjects = (evaluation.spec.subject for _, evaluation in graph.of(Evaluation))
+    used |= {one.model for one in subjects if one.engine.transformers is not None}
+    used |= {one.spec.model for _, one in graph.of(Service) if one.spec.engine.transformers is not None}
+    return {one.metadata.name for name in used for one in lineage(graph, name).models}
 
 
 def used_models_are_trained(graph: ResourceGraph) -> Iterator[Diagnostic]:
@@ -182,6 +237,7 @@ def _uneven_heads(node: ResourceNode, llama: Llama) -> Iterator[Diagnostic]:
 CHECKS = (
     GraphCheck(name="adapter-base", ask=adapters_sit_on_their_base),
     FileCheck(name="weights", ask=folders_hold_safe_weights),
+    FileCheck(name="tokenizer", ask=folders_hold_a_tokenizer),
     GraphCheck(name="trained", ask=used_models_are_trained),
     GraphCheck(name="attention-heads", ask=heads_divide_their_sizes),
 )

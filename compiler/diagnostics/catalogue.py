@@ -114,6 +114,7 @@ ADAPTER_BASE_MISMATCH: Final = declare("adapter-base-mismatch", "an adapter on a
 UNLOCKED_ARTIFACT: Final = declare("unlocked-artifact", "remote weights or rows that `llmops.lock` does not pin")
 UNSAFE_WEIGHTS: Final = declare("unsafe-weights", "weights in a format that runs code when it is loaded")
 MISSING_WEIGHTS: Final = declare("missing-weights", "a model folder without weights or without its configuration")
+MISSING_TOKENIZER: Final = declare("missing-tokenizer", "a model folder without its tokenizer")
 UNTRAINED_MODEL: Final = declare("untrained-model", "random weights that are served or evaluated as they are")
 ATTENTION_HEADS: Final = declare("attention-heads", "attention heads that do not divide the sizes they share")
 
@@ -202,6 +203,22 @@ MISSING_PARSER: Final = declare("missing-parser", "tools without a parser of the
 CONTEXT_TOO_LONG: Final = declare("context-too-long", "an engine that is told to serve more than the model reads")
 STARTUP_BUDGET: Final = declare("startup-budget", "weights that load for longer than a pod may take to start")
 COMPRESSION: Final = declare("compression", "a model that cannot be compressed in the way that is asked")
+
+# --- checks: GPUs, numbers and memory
+
+UNKNOWN_GPU: Final = declare("unknown-gpu", "a GPU that the catalogue does not know, or that is several")
+MISSING_GPU: Final = declare("missing-gpu", "an engine that needs a GPU, in a service that asks for none")
+DTYPE_NOT_ON_GPU: Final = declare("dtype-not-on-gpu", "weights in a number format that the GPU does not compute in")
+QUANTIZATION_NOT_ON_GPU: Final = declare("quantization-not-on-gpu", "a weight format without kernels for the GPU")
+QUANTIZATION_MISMATCH: Final = declare("quantization-mismatch", "a weight format that the checkpoint is not in")
+DOES_NOT_FIT: Final = declare("does-not-fit", "a model that does not fit into the GPUs' memory")
+MARGINAL_FIT: Final = declare(
+    "marginal-fit", "a model that fits only if the estimate is right to its last bit", severity=Severity.WARNING
+)
+MISSING_FACTS: Final = declare("missing-facts", "arithmetic that cannot be done", severity=Severity.WARNING)
+TRAINING_MEMORY: Final = declare(
+    "training-memory", "a training that is likely to need more memory than its GPUs have", severity=Severity.WARNING
+)
 
 YAML_RULES: Final[Mapping[str, Declared]] = MappingProxyType(
     {
