@@ -62,7 +62,7 @@ def workflow(facts: PipelineFacts) -> Part:
     if facts.clusters:
         jobs["compile"] = _compile([one.name for one in facts.clusters])
     if facts.judged:
-        jobs["gates"] = _gates([one.name for one in facts.judged])
+        jobs["gates"] = _gates([one.name for one in facts.judged], facts)
     jobs["verdict"] = _verdict(facts, list(jobs))
     needs = "verdict"
     for place in facts.clusters:
@@ -115,10 +115,16 @@ def _compile(environments: Sequence[str]) -> Part:
     return _job("Compile", "compile", steps, needs="validate", **_matrix(environments))
 
 
-def _gates(environments: Sequence[str]) -> Part:
+def _gates(environments: Sequence[str], facts: PipelineFacts) -> Part:
+    """A pull request is judged by the gates of the protected branch too; what was merged is its own base."""
+    base = f"${{{{ github.event_name == 'pull_request' && 'origin/{facts.branch}' || 'HEAD' }}}}"
     steps: list[Yaml] = [
         *_setup(history=True, extras=EXTRAS),
-        {"name": "Run the gates", "env": {"ENVIRONMENT": "${{ matrix.environment }}"}, "run": scripts.GATES},
+        {
+            "name": "Run the gates, as they are here and as they were reviewed",
+            "env": {"ENVIRONMENT": "${{ matrix.environment }}", "BASE": base},
+            "run": scripts.GATES,
+        },
         {
             "name": "Hand over the verdicts",
             "if": "always()",

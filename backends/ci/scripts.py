@@ -41,7 +41,7 @@ COMPILE: Final = f"""\
 """
 
 GATES: Final = f"""\
-{_QUIET}llmops -C "$PROJECT" gate run --env "$ENVIRONMENT" --out "$RUNNER_TEMP/verdicts/$ENVIRONMENT"
+{_QUIET}llmops -C "$PROJECT" gate run --env "$ENVIRONMENT" --against "$BASE" --out "$RUNNER_TEMP/verdicts/$ENVIRONMENT"
 """
 
 APPLY: Final = f"""\
