@@ -152,18 +152,11 @@ class Fetcher:
         """
         part = path.with_name(f"{path.name}.part")
         path.parent.mkdir(parents=True, exist_ok=True)
-        seen = Stream(size=expected.bytes, certain=True, advance=advance)
-        with part.open("ab+") as stream:
-            stream.seek(0)
-            for chunk in iter(lambda: stream.read(1 << 20), b""):
-                seen.take(chunk)
-            if seen.count > expected.bytes:
-                stream.truncate(0)
-                seen = Stream(size=expected.bytes, certain=True, advance=advance)
-            seen.sink = stream.write
-            if seen.count < expected.bytes:
-                self._stream(parse_url(url), sign, seen)
-        if seen.file() != expected:
+        found, resumed = self._into(part, parse_url(url), expected, sign, advance)
+        if found != expected and resumed:  # what was left there may have been wrong already
+            part.unlink()
+            found, _ = self._into(part, parse_url(url), expected, sign, advance)
+        if found != expected:
             part.unlink()
             raise Unreachable(
                 f"{parse_url(url).host} sent other bytes for `{path.name}` than were locked",
@@ -171,6 +164,21 @@ class Fetcher:
                 exit_code=Exit.TAMPERED,
             )
         part.replace(path)
+
+    def _into(
+        self, part: Path, url: Url, expected: LockedFile, sign: Signer, advance: Callable[[int], None]
+    ) -> tuple[LockedFile, bool]:
+        """Complete a file that may have been begun. Returns what it is now, and whether something was there."""
+        with part.open("ab+") as stream:
+            seen = Stream(size=expected.bytes, certain=True, advance=advance)
+            stream.seek(0)
+            for chunk in iter(lambda: stream.read(1 << 20), b""):
+                seen.take(chunk)
+            resumed = seen.count > 0
+            seen.sink = stream.write
+            if seen.count < expected.bytes:
+                self._stream(url, sign, seen)
+        return seen.file(), resumed
 
     def _stream(self, url: Url, sign: Signer, seen: Stream) -> None:
         """Read a file to its end, going on after each cut."""

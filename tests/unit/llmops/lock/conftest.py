@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import select
+import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -55,7 +57,21 @@ class Wire(BaseHTTPRequestHandler):
         except (BrokenPipeError, ConnectionResetError):
             pass  # whoever asked has heard enough
 
-    do_HEAD = do_GET
+    do_HEAD = do_GET  # noqa: N815  # the base class's
+
+    def do_CONNECT(self) -> None:
+        """A tunnel to the port that the server was told, whatever host is asked for."""
+        named = {name.lower(): value for name, value in self.headers.items()}
+        self.server.asked.append(Asked(method=self.command, target=self.path, headers=named))
+        self.close_connection = True
+        with socket.create_connection(("127.0.0.1", self.server.tunnel_to)) as there:
+            self.raw("HTTP/1.1 200 Connection established\r\n\r\n")
+            ways = {self.connection: there, there: self.connection}
+            while True:
+                for here in select.select(list(ways), [], [])[0]:
+                    if not (data := here.recv(65_536)):
+                        return
+                    ways[here].sendall(data)
 
     def _reply(self, answer: Reply) -> None:
         self.send_response(answer.status)
@@ -71,14 +87,14 @@ class Wire(BaseHTTPRequestHandler):
         self.wfile.write(text.encode())
         self.wfile.flush()
 
-    def log_message(self, format: str, *args: object) -> None: ...
+    def log_message(self, *_: object) -> None: ...
 
 
 Answer: TypeAlias = Reply | Callable[[Wire], None]
 
 
 class Web(ThreadingHTTPServer):
-    """Answers by path, without the query; a list is one answer a request, the last for ever. Remembers what it was asked."""
+    """Answers by path, without the query; a list is one answer a request, the last for ever. Remembers the requests."""
 
     daemon_threads = True
 
@@ -86,6 +102,7 @@ class Web(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Wire)
         self.pages: dict[str, Answer | list[Answer]] = {}
         self.asked: list[Asked] = []
+        self.tunnel_to = 0
 
     @property
     def port(self) -> int:
@@ -104,6 +121,16 @@ class Web(ThreadingHTTPServer):
         if isinstance(page, list):
             return page.pop(0) if len(page) > 1 else page[0]
         return page
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No proxy, token or key of the machine takes part."""
+    for name in ("HTTPS_PROXY", "ALL_PROXY", "HTTP_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    for name in ("HF_TOKEN", "HF_ENDPOINT", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture

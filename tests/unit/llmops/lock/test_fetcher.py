@@ -1,4 +1,4 @@
-"""Whatever a server does, the fetcher ends, reads no more than it may, and believes no bytes that are not the right ones."""
+"""Whatever a server does, the fetcher ends, reads no more than it may, and believes no wrong bytes."""
 
 from __future__ import annotations
 
@@ -330,10 +330,5 @@ def test_a_download_that_was_killed_is_gone_on_with(web: Web, fetcher: Fetcher, 
 def test_a_wrong_rest_of_an_earlier_run_is_no_harm(web: Web, fetcher: Fetcher, tmp_path: Path, left: bytes) -> None:
     (tmp_path / "a.part").write_bytes(left)
     web.pages = {"/a": ranged(BODY, etag=None)}
-    for _ in range(2):
-        try:
-            fetcher.download(f"{web.url}/a", tmp_path / "a", locked(BODY))
-            break
-        except OperationFailed as error:
-            assert error.exit_code == Exit.TAMPERED
+    fetcher.download(f"{web.url}/a", tmp_path / "a", locked(BODY))
     assert (tmp_path / "a").read_bytes() == BODY
