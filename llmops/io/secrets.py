@@ -26,8 +26,12 @@ def read_secret(secret: Secret, root: Path, *, purpose: str) -> SecretValue:
     """
     if secret.env is not None:
         place, text = f"the variable `{secret.env}`", _variable(secret.env, purpose)
+    elif secret.file is None:
+        raise OperationFailed(
+            f"{purpose} is in a Secret object of a cluster, which this machine does not read",
+            help="name `env: NAME` or `file: PATH` for what runs here",
+        )
     else:
-        assert secret.file is not None  # no target reads anything else on this machine
         place, text = f"the file `{secret.file}`", _file(secret.file, root, purpose)
     value = text.strip()
     if not value:
