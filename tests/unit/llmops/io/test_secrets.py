@@ -8,7 +8,7 @@ import pytest
 
 from llmops.errors import Exit, OperationFailed
 from llmops.io.secrets import read_secret
-from llmops_spec.secret import Secret
+from llmops_spec.secret import KubernetesSecret, Secret
 
 CANARY = "canary-0f27b1"
 
@@ -47,6 +47,11 @@ def test_what_is_missing_is_named_with_its_purpose(tmp_path: Path, monkeypatch: 
     ):
         with pytest.raises(OperationFailed, match=f"`{name}`, which cannot be read: .*{why}"):
             _read(Secret(file=name), tmp_path)
+
+
+def test_a_secret_of_a_cluster_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(OperationFailed, match="in a Secret object of a cluster"):
+        _read(Secret(kubernetes_secret=KubernetesSecret(name="hub", key="token")), tmp_path)
 
 
 @pytest.mark.parametrize(
