@@ -4,8 +4,6 @@ The `lower` pass makes the steps, `diff` decides what each needs, `apply` execut
 Plain data that is written to `plan.json` and read back.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum

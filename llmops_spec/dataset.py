@@ -1,7 +1,5 @@
 """The `Dataset` kind: rows, and the contract that `check-data` holds them to."""
 
-from __future__ import annotations
-
 from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator

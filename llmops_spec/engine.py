@@ -1,7 +1,5 @@
 """Inference engines as a spec names them, in services and in what evaluations measure."""
 
-from __future__ import annotations
-
 from typing import Literal, Self, TypeAlias
 
 from pydantic import Field, model_validator

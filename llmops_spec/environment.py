@@ -1,7 +1,5 @@
 """The `Environment` kind: where a spec is made real, and how strictly it is judged there."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator

@@ -1,7 +1,5 @@
 """The `Evaluation` kind: what is measured, on which rows, through which processes."""
 
-from __future__ import annotations
-
 from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator

@@ -1,7 +1,5 @@
 """Accelerators and how a model is spread over them, as services and trainings name them."""
 
-from __future__ import annotations
-
 from pydantic import Field
 
 from llmops_spec.base import SpecModel

@@ -1,7 +1,5 @@
 """The `Guardrail` kind: what may go into a model and what may come out."""
 
-from __future__ import annotations
-
 from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator

@@ -1,7 +1,5 @@
 """Limits of requests, as services and what evaluations measure name them."""
 
-from __future__ import annotations
-
 from pydantic import Field
 
 from llmops_spec.base import SpecModel

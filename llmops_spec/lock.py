@@ -7,8 +7,6 @@ a seal, the digest of the rest of it, so that a line that was changed by hand or
 Promise: a field that is added later has a default and is left out of the seal while it has it, so old files stay valid.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Final, Self, TypeAlias
 
 from pydantic import Field, JsonValue, StringConstraints, model_validator

@@ -1,7 +1,5 @@
 """The `Model` kind: weights, where they come from, and the facts that checks need."""
 
-from __future__ import annotations
-
 from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator

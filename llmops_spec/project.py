@@ -1,7 +1,5 @@
 """The `Project` kind: one per repository, in `llmops.yaml` at its root."""
 
-from __future__ import annotations
-
 from typing import ClassVar, Literal
 
 from pydantic import Field

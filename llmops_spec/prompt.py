@@ -1,7 +1,5 @@
 """The `Prompt` kind: a typed chat template."""
 
-from __future__ import annotations
-
 from typing import ClassVar, Literal
 
 from pydantic import Field

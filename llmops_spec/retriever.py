@@ -1,7 +1,5 @@
 """The `Retriever` kind: passages of a dataset that are found by an embedding model and put into a prompt."""
 
-from __future__ import annotations
-
 from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator

@@ -1,7 +1,5 @@
 """How many replicas a service has, and how a new version takes over from the old one."""
 
-from __future__ import annotations
-
 from typing import Self
 
 from pydantic import Field, model_validator

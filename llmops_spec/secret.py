@@ -5,8 +5,6 @@ there and hands it on by that process's environment alone. A value has no printa
 payload, a key, a plan, a record, a manifest or a log by mistake: only `reveal` gives it away.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, Final, NoReturn, Self, TypeAlias
 

@@ -1,7 +1,5 @@
 """The `Service` kind: what runs, and what it must have earned."""
 
-from __future__ import annotations
-
 from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator

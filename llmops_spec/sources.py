@@ -3,8 +3,6 @@
 Models and datasets name these; `llmops lock` resolves them once, and compile reads what it wrote.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Final, Self, TypeAlias
 
 from pydantic import Field, StringConstraints, model_validator

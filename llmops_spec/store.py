@@ -9,8 +9,6 @@ Two writers of one key may make different bytes; each puts its own objects, one 
 loser adopts what the winner stored. Names in payloads and records are `store://<step key>/<output>`, never paths.
 """
 
-from __future__ import annotations
-
 import io
 import json
 import re

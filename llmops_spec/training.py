@@ -1,7 +1,5 @@
 """The `Training` kind: how a model is made from another one."""
 
-from __future__ import annotations
-
 from typing import ClassVar, Literal
 
 from pydantic import Field

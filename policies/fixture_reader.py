@@ -4,8 +4,6 @@ Called by `llmops policy test`, which hands in the bytes. Every rule has example
 it; an example of a rule that the pack does not hold is a mistake too.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Annotated
 

@@ -4,8 +4,6 @@ Called by `llmops`, which hands in the bytes. Every mistake of a pack is reporte
 a pack that is read in part would be a pack that allows what it was written to deny.
 """
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from pydantic import Field, StringConstraints

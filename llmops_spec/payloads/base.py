@@ -1,7 +1,5 @@
 """The frame of every payload: versioned, closed, and split into what decides a result and what does not."""
 
-from __future__ import annotations
-
 import json
 from typing import Any, ClassVar, Final
 

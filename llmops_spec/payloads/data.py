@@ -1,7 +1,5 @@
 """Payloads and results of the data tasks: `check-data` and `transform`."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from pydantic import Field

@@ -1,7 +1,5 @@
 """Payload of the `evaluate` task, and the evaluation record that it writes."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from pydantic import Field

@@ -1,7 +1,5 @@
 """What a task writes when it ends, and what it says while it runs."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from pydantic import Field

@@ -1,7 +1,5 @@
 """Payloads of the standing processes, and what they say of themselves when they are ready."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from pydantic import Field

@@ -1,7 +1,5 @@
 """Payload and results of the `train` task."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from pydantic import Field
