@@ -94,11 +94,20 @@ def _why(budget: ServingBudget) -> str:
 
 def _sum(budget: ServingBudget) -> str:
     share = budget.setting("gpu_memory_utilisation")
-    how = f"{share:g} of {_gib(budget.total_bytes)} GiB" if isinstance(share, float | int) else "the engine's share"
+    how = _how(budget, share)
     rows = [("  budget", _gib(budget.budget_bytes), _source(budget), how)]
     rows += [(f"  - {one.name}", _gib(one.bytes), one.provenance, one.note) for one in budget.items]
     rows.append(("  = KV cache", _gib(budget.pool_bytes), "", ""))
     return table(rows, heads=("  one GPU", "GiB", "known as", "from"))
+
+
+def _how(budget: ServingBudget, share: float | str | None) -> str:
+    """The share of the card where the budget is one; engines that count otherwise are named."""
+    if isinstance(share, str) or share is None:
+        return f"{budget.engine}'s own rule"
+    if abs(budget.budget_bytes - share * budget.total_bytes) < 0.01 * budget.total_bytes:
+        return f"{share:.4g} of {_gib(budget.total_bytes)} GiB"
+    return f"{budget.engine}'s own rule, with {share:.4g}"
 
 
 def _source(budget: ServingBudget) -> str:
@@ -127,7 +136,7 @@ def _speed(found: Answer, input_tokens: int, output_tokens: int) -> str:
         return f"unknown: {found.benchmark}"
     return (
         f"{_round(speed.output_low)} to {_round(speed.output_high)} output tokens/s "
-        f"({speed.regime}: {speed.batch} requests of {input_tokens:,} in, {output_tokens:,} out)"
+        f"({speed.regime}: {speed.batch} at a time, {input_tokens:,} tokens in, {output_tokens:,} out)"
     )
 
 
@@ -244,7 +253,9 @@ def _length(budget: ServingBudget) -> int:
 
 
 def _value(value: float | str) -> str:
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    if isinstance(value, str):
+        return value
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
 
 
 def _round(value: float) -> str:

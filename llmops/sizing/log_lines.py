@@ -101,7 +101,9 @@ NEWS: Final = re.compile(
 )
 """A line without any of this says nothing."""
 
-STARTED: Final = re.compile(r"Initializing an? (?:V[01] )?LLM engine|server_args=ServerArgs\(|launcher: Args \{")
+STARTED: Final = re.compile(
+    r"vLLM API server version|Initializing an? (?:V[01] )?LLM engine|server_args=ServerArgs\(|launcher: Args \{"
+)
 """An engine begins to start."""
 
 FAILED: Final = re.compile(

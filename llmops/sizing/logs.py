@@ -54,7 +54,7 @@ class _Notes:
     figures: dict[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
     hits: Counter[str] = field(default_factory=Counter[str])
     failure: str | None = None
-    starts: int = 0
+    starts: int = 1
 
 
 def read_log(path: Path) -> StartUp:
@@ -88,10 +88,8 @@ def _note(notes: _Notes, line: str) -> None:
     failed = FAILED.search(line)
     if failed:
         notes.failure = failed.group(0).strip()
-    if STARTED.search(line) and _start_again(notes):
-        notes.figures.clear()
-        notes.failure = None
-        notes.starts += 1
+    if STARTED.search(line):
+        _begin(notes)
     rank = _rank(line)
     for engine, wordings in WORDINGS.items():
         for wording in wordings:
@@ -101,9 +99,12 @@ def _note(notes: _Notes, line: str) -> None:
                 _keep(notes, rank, found.groupdict())
 
 
-def _start_again(notes: _Notes) -> bool:
+def _begin(notes: _Notes) -> None:
     """Engines of one replica announce themselves one after another; a new start comes after a pool, or an end."""
-    return notes.starts == 0 or notes.failure is not None or "gib_pool" in notes.figures or "n_tokens" in notes.figures
+    if notes.failure is not None or "gib_pool" in notes.figures or "n_tokens" in notes.figures:
+        notes.figures.clear()
+        notes.failure = None
+        notes.starts += 1
 
 
 def _keep(notes: _Notes, rank: str, groups: dict[str, str | None]) -> None:
@@ -141,7 +142,7 @@ def _start_up(notes: _Notes) -> StartUp:
         gib=gib,
         numbers={name.removeprefix("x_"): value for name, value in worst.items() if name.startswith("x_")},
         failure=notes.failure,
-        starts=max(1, notes.starts),
+        starts=notes.starts,
     )
 
 
