@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from compiler.base_version import MARK
-from compiler.plan import Action, Decide, Plan, PlannedStep, is_commit, step_id
+from compiler.plan import Action, Plan, PlannedStep, step_id
 from llmops.cli.console import style, table
+from llmops.report.wording import base_words
 
 _MARKS = {Action.RUN: ("run", "yellow"), Action.CACHED: ("cached", "green"), Action.IN_PLACE: ("in place", "green")}
 
 
 def plan_text(plan: Plan, *, markdown: bool = False) -> str:
     """Steps with what is done about each and why, removals, policy findings, notes."""
-    parts = [_heading(plan, markdown=markdown), *_base(plan), _steps(plan, markdown=markdown)]
+    base = base_words(plan)
+    parts = [_heading(plan, markdown=markdown), *([base] if base else []), _steps(plan, markdown=markdown)]
     parts += [f"remove service `{name}`: the spec no longer has it" for name in plan.removals]
     if plan.policies:
         parts.append("\n".join(["Policies:", *(_policy_line(one) for one in _policies(plan))]))
@@ -31,16 +32,6 @@ def summary(plan: Plan) -> str:
 def _heading(plan: Plan, *, markdown: bool) -> str:
     text = f"Plan for environment `{plan.environment}` of `{plan.project}` (target {plan.target}): {summary(plan)}"
     return f"### {text}" if markdown else text
-
-
-def _base(plan: Plan) -> list[str]:
-    """What judges beside the change's own gates, where that is anything."""
-    if not is_commit(plan.base):
-        return []
-    decided = [one.step.name for one in plan.steps if isinstance(one.step, Decide)]
-    twice = [f"`{name}`" for name in decided if name.endswith(MARK)]
-    said = f"decided as there, too: {', '.join(twice)}" if twice else "no gate asks for anything else there"
-    return [f"Base revision {plan.base[:12]}: {said}"]
 
 
 def _steps(plan: Plan, *, markdown: bool) -> str:

@@ -94,6 +94,8 @@ class ReportedEvidence(SpecModel):
     key_id: str
     assurance: str
     """`local`, `ci` or `bootstrap`."""
+    base: str | None = None
+    """Commit whose gates judged beside the change's own."""
     statement_digest: str
     subject: dict[str, str] = Field(default_factory=dict)
     """All that the decision depends on, by name: digest, step key or store name."""

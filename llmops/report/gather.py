@@ -27,6 +27,7 @@ from llmops.report.data import (
     ReportedStep,
     ReportedVerdict,
 )
+from llmops.report.wording import base_words
 from llmops_spec.payloads.data import DataProfile
 from llmops_spec.store import StoreCorrupt, make_ref, read_output
 from policies.evidence.envelope import EnvelopeRefused, opened
@@ -58,7 +59,7 @@ def gather(site: Site, plan: Plan, outcome: RunOutcome) -> ReportData:
             if step_id(one.step) in done
         ],
         policies=plan.policies,
-        notes=plan.notes,
+        notes=[*([base] if (base := base_words(plan)) else []), *plan.notes],
         profiles=dict(_profiles(site, plan)),
         curves=dict(_curves(site, plan)),
         verdicts={gate: ReportedVerdict.model_validate(one.to_json()) for gate, one in outcome.verdicts.items()},
@@ -135,6 +136,7 @@ def _evidence(site: Site, plan: Plan) -> Iterator[ReportedEvidence]:
             gate=one.step.name,
             key_id=envelope.signatures[0][0],
             assurance=statement["predicate"]["decision"]["assurance"],
+            base=statement["predicate"]["decision"].get("base"),
             statement_digest=envelope.digest,
             subject={fact["name"]: fact.get("uri") or fact["digest"]["sha256"] for fact in statement["subject"]},
             provenance=statement["predicate"]["verifier"]["version"],

@@ -11,6 +11,8 @@ from typing import Final
 
 from pydantic import JsonValue
 
+from compiler.base_version import MARK
+from compiler.plan import BOOTSTRAP, Decide, Plan, is_commit
 from llmops.errors import Exit
 from llmops.report.data import ReportedCriterion, ReportedStep, ReportedVerdict, StepState
 
@@ -39,7 +41,10 @@ STATE_WORDS: Final[dict[StepState, str]] = {
 
 ASSURANCE_WORDS: Final[dict[str, str]] = {
     "local": "signed with a key of one machine: shows that this machine decided so, not that anyone else agrees",
-    "ci": "signed by the pipeline that a trust file outside the repository names",
+    "ci": (
+        "signed by the pipeline that a trust file outside the repository names, with the gates of a reviewed base "
+        "revision beside the change's own"
+    ),
     "bootstrap": "decided without a reviewed base to compare with; refused in production",
 }
 
@@ -47,6 +52,18 @@ COMBINE_WORDS: Final[dict[str, str]] = {
     "all-shown-good": "passes only when every criterion is shown to hold",
     "block-if-any-shown-worse": "fails only when some criterion is shown not to hold; weak data pass",
 }
+
+
+def base_words(plan: Plan) -> str:
+    """What judges beside the change's own gates; nothing where the working tree stands alone."""
+    if plan.base == BOOTSTRAP:
+        return "No Git history here, so nothing was reviewed: decisions say `bootstrap`, and production refuses them"
+    if not is_commit(plan.base):
+        return ""
+    decided = [one.step.name for one in plan.steps if isinstance(one.step, Decide)]
+    twice = ", ".join(f"`{name}`" for name in decided if name.endswith(MARK))
+    said = f"decided as there too, and needed: {twice}" if twice else "no gate asks for anything else there"
+    return f"Base revision {plan.base[:12]}: {said}"
 
 
 def number(value: float) -> str:

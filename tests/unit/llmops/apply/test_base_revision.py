@@ -17,11 +17,13 @@ import pytest
 from compiler.plan import Decide, Fetch, RollOut, step_id
 from llmops.apply.journal import Entry
 from llmops.apply.judge import open_verifier
-from llmops.apply.planning import read_plan, refuse_moved, write_plan
+from llmops.apply.planning import make_plan, read_plan, refuse_moved, write_plan
 from llmops.apply.trust import configuration_folder
 from llmops.cli.main import run
+from llmops.cli.plan_text import plan_text
 from llmops.errors import Exit, OperationFailed
 from llmops.judging import choose_base
+from llmops.report.gather import write_report
 from llmops.workspace import open_workspace
 from policies.evidence.envelope import opened
 from tests.harness.desk import Desk
@@ -313,6 +315,33 @@ def test_what_is_signed_says_how_much_it_is_worth(desk: Desk, git: bool, against
     assert said["decision"]["assurance"] == assurance
     assert said["decision"].get("base") == (_git(desk.root, "rev-parse", "main") if against else None)
     assert said["verifier"]["id"].endswith(f"gate-{assurance}")
+
+
+def test_plan_and_report_name_the_base_and_both_verdicts(reviewed: Desk) -> None:
+    _lower_the_bar(reviewed)
+    commit = _git(reviewed.root, "rev-parse", "main")
+    outcome = reviewed.apply(against="main")
+    assert outcome.exit_code is Exit.CLEAN
+    with reviewed.site("main") as (site, compilation):
+        plan = make_plan(site, compilation)
+        page = write_report(site, plan, outcome).read_text()
+
+    said = (
+        f"Base revision {commit[:12]}: decided as there too, and needed: `support-quality@BASE`, `support-safety@BASE`"
+    )
+    assert said in plan_text(plan)
+    for words in (commit, "support-quality@BASE", "decided as there too"):
+        assert words in page
+    assert said not in plan_text(plan.model_copy(update={"base": "working-tree"}))
+
+
+def test_a_folder_without_git_is_marked_in_plan_and_report(desk: Desk) -> None:
+    outcome = desk.apply()
+    with desk.site() as (site, compilation):
+        plan = make_plan(site, compilation)
+        page = write_report(site, plan, outcome).read_text()
+    assert "decisions say `bootstrap`" in plan_text(plan)
+    assert "Decided without a reviewed base to compare with" in page
 
 
 def test_a_saved_plan_keeps_its_base(reviewed: Desk, tmp_path: Path) -> None:
