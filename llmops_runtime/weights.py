@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from llmops_runtime.failures import TaskFailed
-from llmops_spec.catalogue.weights import is_code, is_pickled
+from llmops_spec.catalogue.weights import is_code, is_configuration, is_pickled, names_code
 from llmops_spec.payloads.training import StoredModel
 from llmops_spec.store import Store, materialise
 
@@ -142,16 +142,10 @@ def _refuse_code(folder: Path) -> None:
 
 def _names_code(path: Path) -> bool:
     """Configuration at any depth; other files, which may list the words of a vocabulary, at the top alone."""
-    if path.name.casefold().endswith("config.json"):
-        return _holds_auto_map(_json_object(path))
+    if is_configuration(path.name):
+        return names_code(_json_object(path))
     found = _json(path)
     return isinstance(found, dict) and "auto_map" in found
-
-
-def _holds_auto_map(value: object) -> bool:
-    if isinstance(value, dict):
-        return "auto_map" in value or any(_holds_auto_map(one) for one in value.values())
-    return isinstance(value, list) and any(_holds_auto_map(one) for one in value)
 
 
 def _json_object(path: Path) -> dict[str, Any]:
