@@ -11,35 +11,35 @@ from compiler.checks.engine_facts import engine_version
 from compiler.checks.model_facts import MissingFacts, ModelFacts, model_facts
 from compiler.checks.question import FileCheck
 from compiler.checks.service_gpus import gpu_types, gpus_of
+from compiler.checks.service_requests import requests_of
 from compiler.diagnostics.catalogue import DOES_NOT_FIT, MARGINAL_FIT, MISSING_FACTS, TRAINING_MEMORY
 from compiler.diagnostics.model import Diagnostic, Label
 from compiler.graph import ResourceGraph, ResourceNode
-from compiler.lineage import context_length
 from compiler.ports import Reader
 from compiler.sizing.budget import GIB, ServingBudget
 from compiler.sizing.gpus import Gpu, find_gpu
-from compiler.sizing.serving import LoraSlots, ServingRequest, size_serving
+from compiler.sizing.legality import broken_rules
+from compiler.sizing.serving import ServingRequest, size_serving
+from compiler.sizing.serving.suggestions import suggest
 from compiler.sizing.training import TrainingRequest, size_training
 from compiler.sizing.training_words import Sharding, read_optimizer
-from llmops_spec.service import Service, ServiceSpec
+from llmops_spec.service import Service
 from llmops_spec.training import Distribution, Training
 
 
 def models_fit(graph: ResourceGraph, files: Reader) -> Iterator[Diagnostic]:
+    for node, service, facts, request in requests_of(graph, files):
+        version = engine_version(service.spec.engine)
+        if version is None or not version.known or any(one.fatal for one in broken_rules(request)):
+            continue  # an unknown version, or what cannot run anyhow, is reported as that
+        yield from _verdict(node, request, facts, size_serving(request))
+
+
+def models_are_known(graph: ResourceGraph, files: Reader) -> Iterator[Diagnostic]:
     for node, service in graph.of(Service):
-        spec = service.spec
-        engine = engine_version(spec.engine)
-        cards = gpus_of(service)
-        if engine is None or not engine.known or not cards:
-            continue
-        facts = model_facts(graph, files, spec.model)
-        if isinstance(facts, MissingFacts):
+        facts = model_facts(graph, files, service.spec.model)
+        if isinstance(facts, MissingFacts) and gpus_of(service) and engine_version(service.spec.engine) is not None:
             yield _missing(node, facts.fact, facts.remedy)
-        if not isinstance(facts, ModelFacts):
-            continue
-        for card in cards:
-            request = _request(graph, files, spec, facts, card)
-            yield from _verdict(node, request, facts, size_serving(request))
 
 
 def _missing(node: ResourceNode, fact: str, remedy: str) -> Diagnostic:
@@ -49,68 +49,6 @@ def _missing(node: ResourceNode, fact: str, remedy: str) -> Diagnostic:
         note="nothing is guessed, and nothing is promised",
         help=remedy,
     )
-
-
-def _request(graph: ResourceGraph, files: Reader, spec: ServiceSpec, facts: ModelFacts, card: Gpu) -> ServingRequest:
-    """What the service asks of its engine. A length beyond the model's own is reported elsewhere, and sized as that."""
-    engine, axes = spec.engine, spec.parallelism
-    version = engine_version(engine)
-    assert version is not None  # asked for by the caller
-    own = context_length(graph, spec.model) or facts.architecture.max_positions
-    asked = engine.max_length
-    draft = engine.vllm.draft_model if engine.vllm is not None else None
-    drafted = model_facts(graph, files, draft)
-    told = engine.vllm or engine.sglang or engine.triton
-    assert told is not None  # every engine with a version is one of these
-    return ServingRequest(
-        architecture=facts.architecture,
-        gpu=card,
-        engine=version.engine,
-        engine_version=version.version,
-        tensor_parallel=axes.tensor if axes is not None else 1,
-        pipeline_parallel=axes.pipeline if axes is not None else 1,
-        expert_parallel=axes is not None and axes.expert > 1,
-        data_parallel_attention=axes is not None and axes.data > 1 and facts.architecture.latent,
-        dtype=told.dtype,
-        quantization=told.quantization,
-        kv_cache_dtype=told.kv_cache_dtype,
-        max_model_len=min(asked, own) if asked is not None and own is not None else asked or own,
-        max_num_seqs=_sequences(spec),
-        max_num_batched_tokens=engine.vllm.max_num_batched_tokens if engine.vllm is not None else None,
-        gpu_memory_utilisation=_share(spec),
-        enforce_eager=engine.vllm is not None and engine.vllm.enforce_eager,
-        lora=_slots(spec),
-        draft=drafted.architecture if isinstance(drafted, ModelFacts) else None,
-    )
-
-
-def _sequences(spec: ServiceSpec) -> int | None:
-    engine = spec.engine
-    if engine.vllm is not None:
-        return engine.vllm.max_num_seqs
-    if engine.sglang is not None:
-        return engine.sglang.max_running_requests
-    return engine.triton.max_batch_size if engine.triton is not None else None
-
-
-def _share(spec: ServiceSpec) -> float | None:
-    engine = spec.engine
-    if engine.vllm is not None:
-        return engine.vllm.gpu_memory_utilization
-    if engine.sglang is not None:
-        return engine.sglang.mem_fraction_static
-    return engine.triton.gpu_memory_fraction if engine.triton is not None else None
-
-
-def _slots(spec: ServiceSpec) -> LoraSlots | None:
-    if not spec.adapters:
-        return None
-    if spec.engine.vllm is not None:
-        return LoraSlots(max_loras=spec.engine.vllm.max_loras, max_rank=spec.engine.vllm.max_lora_rank)
-    sglang = spec.engine.sglang
-    if sglang is None:
-        return None
-    return LoraSlots(max_loras=sglang.max_loras_per_batch, max_rank=sglang.max_lora_rank or LoraSlots().max_rank)
 
 
 def _verdict(
@@ -131,8 +69,26 @@ def _verdict(
         label=_summary(budget),
         related=[Label(span=node.span("spec", "model"), text=f"from {facts.origin}")],
         note=_arithmetic(budget),
-        help="see `llmops size model`",
+        help=_smallest_change(request),
     )
+
+
+def _smallest_change(request: ServingRequest) -> str:
+    """The first change that was tried and fits; then what else would."""
+    found = suggest(request)
+    if not found:
+        return "no single change makes it fit: use a smaller model, or more and larger GPUs"
+    first, *others = [_WORDS[one.change].format(value=one.value) for one in found]
+    return f"{first}; or {', or '.join(others)}" if others else first
+
+
+_WORDS = {
+    "max_num_seqs": "serve at most {value} sequences at once",
+    "max_model_len": "serve at most {value} tokens",
+    "kv_cache_dtype": "keep the cache in {value}",
+    "tensor_parallel": "spread the model over {value} GPUs",
+    "gpu": "use {value}",
+}
 
 
 def _summary(budget: ServingBudget) -> str:
@@ -198,5 +154,6 @@ def _training_verdict(
 
 CHECKS = (
     FileCheck(name="serving-memory", ask=models_fit),
+    FileCheck(name="serving-facts", ask=models_are_known),
     FileCheck(name="training-memory", ask=trainings_fit),
 )

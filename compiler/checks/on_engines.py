@@ -25,6 +25,7 @@ FAMILIES: Final = (
     "compression",
     "engine_compatibility",
     "numerics",
+    "parallelism",
     "placement",
     "retrieval",
     "scaling",
