@@ -83,15 +83,16 @@ class FoundModel:
 def find_model(name: str) -> FoundModel | None:
     """The model of that catalogue name or repository, upper and lower case alike; None where none is on record.
 
-    A repository that is not listed is looked up without the words for quantization at its end, and without its owner
-    where that is one who republishes the models of others (`unsloth/`, `RedHatAI/`) or no owner is given.
+    A repository that is not listed is looked up without the words for quantization at its end, and by its last part
+    alone: where the owner is none or republishes the models of others (`unsloth/`, `RedHatAI/`), or where the part
+    states a size (`Qwen3-8B`). What is left over (`-my-finetune`) is never taken off.
     """
     key = name.strip().strip("/").casefold()
+    stem, quantization = split_quantization(key)
     listed = _by_key().get(key)
     if listed is not None:
-        return FoundModel(record=listed, quantization=None, exact=True)
-    stem, quantization = split_quantization(key)
-    record = _by_key().get(stem) or _mirrored(stem)
+        return FoundModel(record=listed, quantization=quantization if "/" in key else None, exact=True)
+    record = _by_key().get(stem) or _republished(stem)
     return FoundModel(record=record, quantization=quantization, exact=False) if record is not None else None
 
 
@@ -144,9 +145,12 @@ def split_quantization(repository: str) -> tuple[str, str | None]:
     return (key.removesuffix("-gguf"), "gguf") if key.endswith("-gguf") else (key, None)
 
 
-def _mirrored(stem: str) -> ModelRecord | None:
+_SIZED: Final = re.compile(r"\d[bm](?![a-z])")
+
+
+def _republished(stem: str) -> ModelRecord | None:
     owner, _, model = stem.rpartition("/")
-    return _by_last_part().get(model) if owner in MIRRORS else None
+    return _by_last_part().get(model) if owner in MIRRORS or _SIZED.search(model) else None
 
 
 @cache
@@ -169,7 +173,9 @@ def _by_last_part() -> Mapping[str, ModelRecord]:
     found: dict[str, set[ModelName]] = {}
     for record in _by_name().values():
         for repository in record.repositories:
-            found.setdefault(repository.casefold().rpartition("/")[2], set()).add(record.name)
+            part = repository.casefold().rpartition("/")[2]
+            found.setdefault(part, set()).add(record.name)
+            found.setdefault(part.removesuffix("-hf"), set()).add(record.name)
     return {part: _by_name()[next(iter(names))] for part, names in found.items() if len(names) == 1}
 
 

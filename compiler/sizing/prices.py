@@ -87,7 +87,7 @@ def _prices(root: Record) -> Iterator[Price]:
 
 
 def _count(record: Record) -> int:
-    count = record.whole("gpus") or 1
-    if count < 1:
+    count = record.whole("gpus")
+    if count is not None and count < 1:
         raise record.error("gpus", "is below 1")
-    return count
+    return 1 if count is None else count
