@@ -29,6 +29,8 @@ class TextReader(Reader):
         return sorted(self._files)
 
     def read(self, path: str) -> bytes:
+        if path not in self._files:
+            raise FileNotFoundError(path)
         return self._files[path].encode()
 
     def fact(self, path: str) -> FileFact | None:
