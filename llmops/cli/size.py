@@ -66,6 +66,7 @@ def _all(options: tuple[_Decorator, ...]) -> _Decorator:
 @click.argument("model")
 @_all(_SERVING)
 @click.option("--compare", metavar="GPU,GPU…", help="One line for each of these GPUs.")
+@click.option("--search", is_flag=True, help="One line for each GPU that fits, in the fewest of it, cheapest first.")
 @_all(_TRAFFIC)
 @_all(_TRAINING)
 @format_option("text", "json")
@@ -76,6 +77,7 @@ def model(model: str, format_: str, **given: Any) -> None:
     Example:
       llmops size model meta-llama/Llama-3.1-8B-Instruct --gpu L4 --max-model-len 8192
       llmops size model Qwen/Qwen2.5-32B-Instruct --compare L4,A100-80,H100 --count 2 --duty 0.3
+      llmops size model Qwen/Qwen2.5-32B-Instruct --search --max-model-len 16384
       llmops size model ./config.json --gpu H100 --train qlora --seq-len 4096 --micro-batch 2
     """
     from llmops.sizing.cells import UnreadableCellError
@@ -90,25 +92,31 @@ def model(model: str, format_: str, **given: Any) -> None:
 
 
 def _serve(subject: Any, given: Mapping[str, Any], format_: str) -> int:
-    from llmops.cli.size_text import answer_text, comparison_text
-    from llmops.sizing.answers import answer, answer_json
+    from llmops.cli.size_text import answer_text, comparison_text, search_text
+    from llmops.sizing.answers import answer, answer_json, search_answers
     from llmops.sizing.serving_rows import serving_request
 
     names = [one.strip() for one in (given["compare"] or "").split(",") if one.strip()]
-    if not names and not given["gpu"]:
-        raise OperationFailed("no GPU is named", help="`--gpu L4` for one, `--compare L4,A100-80,H100` for several")
+    if not names and not given["gpu"] and not given["search"]:
+        help_ = "`--gpu L4` for one, `--compare L4,A100-80,H100` for several, `--search` for all that fit"
+        raise OperationFailed("no GPU is named", help=help_)
     traffic = _traffic(given)
-    found = [
-        answer(subject, serving_request(_serving_cells(given, gpu), subject), traffic)
-        for gpu in (names or [given["gpu"]])
-    ]
+    if given["search"]:
+        asked = serving_request(_serving_cells(given, "H100"), subject)  # every card takes the place of this one
+        found = search_answers(subject, asked, traffic)
+    else:
+        cards = names or [given["gpu"]]
+        requests = [serving_request(_serving_cells(given, card), subject) for card in cards]
+        found = tuple(answer(subject, one, traffic, advise=not names) for one in requests)
     if format_ == "json":
-        say_json([answer_json(one) for one in found] if names else answer_json(found[0]))
+        say_json([answer_json(one) for one in found] if names or given["search"] else answer_json(found[0]))
+    elif given["search"]:
+        say(search_text(found))
     elif names:
         say(comparison_text(found))
     else:
         say(answer_text(found[0], input_tokens=given["input_len"], output_tokens=given["output_len"]))
-    good = any(one.budget.verdict in ("fits", "marginal") for one in found)
+    good = any(one.verdict in ("fits", "marginal") for one in found)
     return Exit.CLEAN if good else Exit.FINDINGS
 
 

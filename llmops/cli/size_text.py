@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from compiler.sizing.budget import GIB, LineItem, ServingBudget
 from compiler.sizing.training import UNCERTAINTY
 from llmops.cli.console import style, table
-from llmops.sizing.answers import Answer, TrainingAnswer
+from llmops.sizing.answers import Answer, TrainingAnswer, hourly_usd
 from llmops.sizing.calibration import Calibration, Residual
 
 BAR_WIDTH = 72
@@ -27,21 +27,44 @@ def answer_text(found: Answer, *, input_tokens: int, output_tokens: int) -> str:
     """The page of one model on one kind of GPU."""
     budget = found.budget
     head = f"{found.subject.shown} on {_cards(budget.gpus, found.request.gpu.name)}, {_engine(budget)}"
-    if budget.verdict == "unknown":
+    if found.verdict == "unknown":
         return "\n".join([head, "", f"  {_verdict('unknown')}: {'; '.join(budget.reasons) or 'facts are missing'}"])
     parts = [
         head,
         "",
         serving_bar(budget),
         "",
-        f"  {_verdict(budget.verdict)}: {_why(budget)}",
+        f"  {_verdict(found.verdict)}: {_why(budget)}",
+        *(f"  {'it cannot run' if one.fatal else 'note'}: {one.text}" for one in found.rules),
         *(f"  note: {reason}" for reason in budget.reasons),
+        *_changes(found),
         "",
         _sum(budget),
         "",
         _meaning(found, input_tokens, output_tokens),
     ]
     return "\n".join(parts)
+
+
+_OPTIONS = {
+    "max_num_seqs": "--max-num-seqs",
+    "max_model_len": "--max-model-len",
+    "kv_cache_dtype": "--kv-cache-dtype",
+    "tensor_parallel": "--count",
+    "gpu": "--gpu",
+}
+"""The option of `llmops size model` for each kind of change."""
+
+
+def _changes(found: Answer) -> list[str]:
+    """What would make it fit, as options to add."""
+    if not found.changes:
+        return []
+    rows = [
+        (f"    {_OPTIONS[one.change]} {one.value}", f"{_gib(one.budget.pool_bytes)} GiB of KV cache")
+        for one in found.changes
+    ]
+    return ["", "  it fits with any one of", table(rows)]
 
 
 def serving_bar(budget: ServingBudget) -> str:
@@ -150,27 +173,41 @@ def _cost(found: Answer) -> str:
     return f"${cost.low_usd:.2f} to ${cost.high_usd:.2f} for a million output tokens; {each}"
 
 
+def search_text(answers: Sequence[Answer]) -> str:
+    """Cards with a price, cheapest first; how many others fit is said, not listed. Without any price, all are listed."""
+    priced = [one for one in answers if one.price is not None]
+    if not answers:
+        return "no GPU of the catalogue serves it, with up to 32 of one kind"
+    if not priced:
+        return comparison_text(answers)
+    more = len(answers) - len(priced)
+    said = f"\n{more} more kinds of GPU fit and have no price in the list; --compare shows them" if more else ""
+    return comparison_text(priced) + said
+
+
 def comparison_text(answers: Sequence[Answer]) -> str:
     """One line for each GPU."""
     rows = [_compared(one) for one in answers]
-    heads = ("GPU", "verdict", "weights", "KV GiB", "tokens", "requests", "output tokens/s", "$/M output")
+    heads = ("GPU", "verdict", "weights", "KV GiB", "tokens", "requests", "output tokens/s", "$/h", "$/M output")
     return table(rows, heads=heads)
 
 
 def _compared(found: Answer) -> tuple[str, ...]:
     budget, speed, cost = found.budget, found.throughput, found.cost
-    cards = _cards(budget.gpus, found.request.gpu.name)
-    if budget.verdict == "unknown":
-        return (cards, _verdict("unknown"), "", "", "", "", "; ".join(budget.missing), "")
-    held = budget.pool_bytes > 0
+    stages = found.request.pipeline_parallel
+    cards = _cards(budget.gpus, found.request.gpu.name) + (f" (pp {stages})" if stages > 1 else "")
+    if found.verdict == "unknown":
+        return (cards, _verdict("unknown"), "", "", "", "", "; ".join(budget.missing), "", "")
+    held, hourly = budget.pool_bytes > 0, hourly_usd(found)
     return (
         cards,
-        _verdict(budget.verdict),
+        _verdict(found.verdict),
         _gib(budget.weights_bytes),
         _gib(budget.pool_bytes),
         f"{budget.kv_tokens:,}" if held else "-",
         f"{budget.concurrency:.1f}" if held else "-",
         f"{_round(speed.output_low)} to {_round(speed.output_high)}" if speed else "unknown",
+        "-" if hourly is None else f"{hourly:.2f}",
         f"{cost.low_usd:.2f} to {cost.high_usd:.2f}" if cost else "-",
     )
 

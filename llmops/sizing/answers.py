@@ -8,14 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from compiler.sizing.budget import LineItem, ServingBudget
+from compiler.sizing.budget import LineItem, ServingBudget, Verdict
 from compiler.sizing.cost import Cost, cost_per_million
 from compiler.sizing.gpus import GpuName
+from compiler.sizing.legality import BrokenRule
 from compiler.sizing.prices import Price, prices_of
 from compiler.sizing.serving import ServingRequest, size_serving
+from compiler.sizing.serving.search import search
+from compiler.sizing.serving.suggestions import Suggestion, suggest
 from compiler.sizing.throughput import Throughput, estimate_throughput, measure_first
 from compiler.sizing.training import TrainingEstimate, size_training
-from llmops.sizing.serving_rows import load_of
+from llmops.sizing.serving_rows import judged, load_of
 from llmops.sizing.subjects import Subject
 from llmops.sizing.training_rows import TrainingQuestion, training_verdict
 from llmops_spec.digests import Json
@@ -40,6 +43,11 @@ class Answer:
     subject: Subject
     request: ServingRequest
     budget: ServingBudget
+    verdict: Verdict
+    """Of memory and legality together."""
+    rules: tuple[BrokenRule, ...]
+    changes: tuple[Suggestion, ...]
+    """Single changes after which it fits, the cheapest first; none where it fits."""
     throughput: Throughput | None
     benchmark: str | None
     """Why there is no throughput."""
@@ -47,16 +55,20 @@ class Answer:
     cost: Cost | None
 
 
-def answer(subject: Subject, request: ServingRequest, traffic: Traffic) -> Answer:
-    """Size one question."""
+def answer(subject: Subject, request: ServingRequest, traffic: Traffic, *, advise: bool = True) -> Answer:
+    """Size one question; with `advise`, look for changes that would make it fit."""
     budget = size_serving(request)
-    speed, why = _throughput(request, budget, traffic)
+    verdict, rules = judged(request, budget)
+    speed, why = _throughput(request, budget, verdict, traffic)
     offers = prices_of(GpuName(request.gpu.name), traffic.prices)
     price = offers[0] if offers else None
     return Answer(
         subject=subject,
         request=request,
         budget=budget,
+        verdict=verdict,
+        rules=rules,
+        changes=suggest(request) if advise else (),
         throughput=speed,
         benchmark=why,
         price=price,
@@ -64,10 +76,16 @@ def answer(subject: Subject, request: ServingRequest, traffic: Traffic) -> Answe
     )
 
 
+def search_answers(subject: Subject, request: ServingRequest, traffic: Traffic) -> tuple[Answer, ...]:
+    """Every card that can serve the model with the fewest of it, cheapest first."""
+    options = search(request, traffic.prices)
+    return tuple(answer(subject, one.request, traffic, advise=False) for one in options)
+
+
 def _throughput(
-    request: ServingRequest, budget: ServingBudget, traffic: Traffic
+    request: ServingRequest, budget: ServingBudget, verdict: Verdict, traffic: Traffic
 ) -> tuple[Throughput | None, str | None]:
-    if budget.verdict in ("unknown", "does-not-fit") or budget.kv_tokens <= 0:
+    if verdict in ("unknown", "does-not-fit") or budget.kv_tokens <= 0:
         return None, "nothing is served before the model fits"
     load = load_of(request, budget, traffic.input_tokens, traffic.output_tokens, traffic.concurrency)
     why = measure_first(load)
@@ -96,7 +114,9 @@ def answer_json(found: Answer) -> Mapping[str, Json]:
         "engineVersion": budget.engine_version,
         "gpu": found.request.gpu.name,
         "gpus": budget.gpus,
-        "verdict": budget.verdict,
+        "tensorParallel": found.request.tensor_parallel,
+        "pipelineParallel": found.request.pipeline_parallel,
+        "verdict": found.verdict,
         "gpuBytes": budget.total_bytes if known else None,
         "budgetBytes": budget.budget_bytes if known else None,
         "items": _items_json(budget.items),
@@ -107,7 +127,10 @@ def answer_json(found: Answer) -> Mapping[str, Json]:
         "concurrency": round(budget.concurrency, 3) if known else None,
         "settings": {one.name: {"value": one.value, "source": one.source} for one in budget.settings},
         "reasons": list(budget.reasons),
+        "brokenRules": [{"rule": one.rule, "text": one.text, "fatal": one.fatal} for one in found.rules],
         "missing": list(budget.missing),
+        "changes": [{one.change: one.value} for one in found.changes],
+        "usdPerHour": hourly_usd(found),
         "throughput": _speed_json(found),
         "cost": _cost_json(found),
     }
@@ -115,6 +138,11 @@ def answer_json(found: Answer) -> Mapping[str, Json]:
 
 def _items_json(items: Sequence[LineItem]) -> list[Json]:
     return [{"name": one.name, "bytes": one.bytes, "provenance": one.provenance, "note": one.note} for one in items]
+
+
+def hourly_usd(found: Answer) -> float | None:
+    """Of all GPUs of one replica; None without a price."""
+    return None if found.price is None else round(found.price.usd_per_gpu_hour * found.budget.gpus, 4)
 
 
 def _speed_json(found: Answer) -> Json:

@@ -6,15 +6,31 @@ Called by `llmops.sizing.predictions`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
-from compiler.sizing.budget import GIB, ServingBudget
+from compiler.sizing.budget import GIB, ServingBudget, Verdict, lowered
 from compiler.sizing.engines import engine_name
+from compiler.sizing.legality import BrokenRule, Rule, broken_rules
 from compiler.sizing.serving import ServingRequest, size_serving
 from compiler.sizing.throughput import Load, estimate_throughput, measure_first
 from llmops.sizing.cells import gibibytes, share, whole
 from llmops.sizing.subjects import Subject, UnknownSubjectError, find_card
 
 Cells = Mapping[str, str]
+
+CERTAIN: Final[frozenset[Rule]] = frozenset({"heads-divisible", "key-value-heads-divisible", "enough-layers"})
+"""Rules that every version of every engine enforces. What else is illegal, some versions mend (they take float16 where
+a card has no bfloat16, or a length beyond the declared one), so that it leaves a verdict marginal."""
+
+
+def judged(request: ServingRequest, budget: ServingBudget) -> tuple[Verdict, tuple[BrokenRule, ...]]:
+    """The verdict of memory and of legality together, with the rules that are broken."""
+    rules = broken_rules(request)
+    if budget.verdict == "unknown":
+        return "unknown", rules
+    if any(one.rule in CERTAIN for one in rules if one.fatal):
+        return "does-not-fit", rules
+    return (lowered(budget.verdict) if any(one.fatal for one in rules) else budget.verdict), rules
 
 
 def serving_request(cells: Cells, subject: Subject) -> ServingRequest:
@@ -45,15 +61,13 @@ def serving_request(cells: Cells, subject: Subject) -> ServingRequest:
 
 def predict_serving(cells: Cells, subject: Subject) -> dict[str, str]:
     """The output cells of a serving row."""
-    return serving_cells(size_serving(serving_request(cells, subject)))
-
-
-def serving_cells(budget: ServingBudget) -> dict[str, str]:
-    """A budget as cells; no figures where there is no estimate."""
-    if budget.verdict == "unknown":
+    request = serving_request(cells, subject)
+    budget = size_serving(request)
+    verdict, _ = judged(request, budget)
+    if verdict == "unknown":
         return {"verdict": "unknown", "missing": "; ".join(budget.missing or budget.reasons)}
     return {
-        "verdict": budget.verdict,
+        "verdict": verdict,
         "weights_gib_per_gpu": _gib(budget.weights_bytes),
         "budget_gib": _gib(budget.budget_bytes),
         "available_kv_gib": _gib(budget.pool_bytes),
