@@ -45,8 +45,8 @@ class WeightFormat:
     """(outputs, inputs) that share a 4-byte scale."""
     experts_only: bool = False
     """Only experts are stored so; every other linear stays in 16 bits (gpt-oss)."""
-    legal_multiple: int = 1
-    """Widths of a shard that the format's kernels take must be multiples of this."""
+    padding: tuple[int, int] = (1, 1)
+    """Experts: multiples to which kernels pad the (expert's width of a rank, hidden size)."""
 
     def bytes_of(self, inputs: float, outputs: float) -> float:
         """Bytes of one matrix; fractions of a group count as they are, since shards are multiples of it."""
@@ -64,7 +64,7 @@ _FP8: Final = WeightFormat(name="fp8", bits=8, channel_bytes=4)
 _INT8: Final = WeightFormat(name="int8", bits=8, channel_bytes=4)
 _NF4: Final = WeightFormat(name="nf4", bits=4, group=64, group_bits=8 + 32 / 256)
 _NF4_PLAIN: Final = WeightFormat(name="nf4-single", bits=4, group=64, group_bits=32)
-_MXFP4: Final = WeightFormat(name="mxfp4", bits=4, group=32, group_bits=8, experts_only=True)
+_MXFP4: Final = WeightFormat(name="mxfp4", bits=4, group=32, group_bits=8, experts_only=True, padding=(128, 256))
 _NVFP4: Final = WeightFormat(name="nvfp4", bits=4, group=16, group_bits=8)
 
 _GGUF_BITS: Final[Mapping[str, float]] = {
@@ -196,7 +196,7 @@ def integer_format(name: str, bits: float, group: int | None, *, zero_points: bo
     extra = 16 + (bits if zero_points else 0)
     if group is None:
         return WeightFormat(name=name, bits=bits, channel_bytes=2)
-    return WeightFormat(name=name, bits=bits, group=group, group_bits=extra, legal_multiple=group)
+    return WeightFormat(name=name, bits=bits, group=group, group_bits=extra)
 
 
 def _compressed(quantization: Quantization) -> WeightFormat | None:

@@ -158,7 +158,7 @@ def length_within_positions(request: ServingRequest) -> Iterator[BrokenRule]:
         yield BrokenRule(rule="length-within-positions", text=text)
     elif length > positions:
         text = (
-            f"{length} tokens need the rope factor {factor:g} over {positions} positions: see that none counts it twice"
+            f"{length} tokens need the rope factor {factor:g} over {positions} positions; see that none counts twice"
         )
         yield BrokenRule(rule="length-within-positions", text=text, fatal=False)
 

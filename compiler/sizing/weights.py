@@ -88,7 +88,17 @@ def matrix_bytes(matrix: Matrix, parallel: Parallel, storage: Storage, path: str
     format_ = _format(matrix, storage, path or matrix.name)
     if format_ is None:
         return copies * (inputs * outputs + bias) * storage.dtype_bytes
+    if matrix.part is Part.EXPERTS:
+        inputs, outputs = _padded(matrix, format_, inputs, outputs)
     return copies * (format_.bytes_of(inputs, outputs) + bias * storage.dtype_bytes)
+
+
+def _padded(matrix: Matrix, format_: WeightFormat, inputs: float, outputs: float) -> tuple[float, float]:
+    """The sides of an expert's shard as the format's kernels pad them."""
+    width, hidden = format_.padding
+    if matrix.split is Split.ROW:
+        width, hidden = hidden, width
+    return ceil(inputs / hidden) * hidden, ceil(outputs / width) * width
 
 
 def _outside(architecture: Architecture, stage: Stage) -> list[Matrix]:
