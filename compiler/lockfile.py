@@ -36,7 +36,8 @@ _START: Final = Span(LOCK_FILE, 1, 1, 1, 1)
 class Lock:
     """What is locked. Names are those of resources, without their kind."""
 
-    document: LockDocument = field(default_factory=LockDocument)
+    document: LockDocument = field(default_factory=LockDocument.model_construct)
+    """An empty one is not validated: its schema need not be built for a project that has no lock."""
     tree: LocatedMapping = field(default_factory=lambda: LocatedMapping(_START))
     readable: bool = True
     """False where there is a file of which nothing could be made: that is reported, and checks stay silent."""
@@ -53,8 +54,7 @@ class Lock:
 
     def split(self, dataset: str, name: str, split: Split) -> LockedSplit | None:
         """What a split's rows were when they were locked; None where they were not, or lie elsewhere now."""
-        source = rows_source(split)
-        return next((one for one in self.splits_of(dataset, name) if one.source == source), None)
+        return next((one for one in self.splits_of(dataset, name) if one.source == rows_source(split)), None)
 
     def splits_of(self, dataset: str, name: str) -> Iterator[LockedSplit]:
         entries = self.document.datasets

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import cast
 
+from compiler.checks.models import MAX_CONFIGURATION_BYTES
 from compiler.graph import ResourceGraph
 from compiler.lineage import lineage
 from compiler.lockfile import LOCK_FILE
@@ -21,9 +22,6 @@ from compiler.sizing.layers import Quantization
 from llmops_spec.digests import Json
 from llmops_spec.engine import WeightFormat
 from llmops_spec.model import FromScratch, Model, Quantize
-
-MAX_CONFIGURATION_BYTES = 4 * 2**20
-"""A published `config.json` is a few kilobytes; vocabularies of labels make the largest ones."""
 
 
 _SHAPES: Mapping[WeightFormat, tuple[int, int | None]] = {

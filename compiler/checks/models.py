@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from compiler.checks.files import folder_files
-from compiler.checks.model_facts import MAX_CONFIGURATION_BYTES
 from compiler.checks.prompt_uses import prompt_uses
 from compiler.checks.question import FileCheck, GraphCheck
 from compiler.diagnostics.catalogue import (
@@ -31,6 +30,9 @@ from llmops_spec.evaluation import Evaluation
 from llmops_spec.model import Llama, Model
 from llmops_spec.service import Service
 from llmops_spec.training import Training
+
+MAX_CONFIGURATION_BYTES = 4 * 2**20
+"""A published `config.json` is a few kilobytes; vocabularies of labels make the largest ones."""
 
 
 def adapters_sit_on_their_base(graph: ResourceGraph) -> Iterator[Diagnostic]:
