@@ -15,8 +15,8 @@ from compiler.sizing.families.facts import Facts
 from compiler.sizing.families.positions import read_positions
 from compiler.sizing.families.reading import language_facts, read_structure
 from compiler.sizing.families.storage import read_dtype, read_quantization
+from compiler.sizing.json_values import Json
 from compiler.sizing.layers import AttentionCache, LatentCache, Layer, Matrix, Part, Quantization, StateCache, Task
-from llmops_spec.digests import Json
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ from typing import Final, NewType, cast
 
 from compiler.sizing.architecture import Architecture, read_architecture
 from compiler.sizing.catalogue_files import Record, catalogue_text, record_of
-from llmops_spec.digests import Json
+from compiler.sizing.json_values import Json
 
 ModelName = NewType("ModelName", str)
 

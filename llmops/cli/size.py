@@ -11,10 +11,14 @@ from typing import Any, TypeAlias
 import click
 
 from llmops.cli.console import say, say_json, tell
-from llmops.cli.options import format_option
 from llmops.errors import Exit, OperationFailed
 
 _Decorator: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+# `llmops.cli.options` opens projects and loads all of the compiler for it; sizing has no project, and starts at once.
+_format: _Decorator = click.option(
+    "--format", "format_", type=click.Choice(("text", "json")), default="text", show_default=True
+)
 
 
 @click.group()
@@ -69,7 +73,7 @@ def _all(options: tuple[_Decorator, ...]) -> _Decorator:
 @click.option("--search", is_flag=True, help="One line for each GPU that fits, in the fewest of it, cheapest first.")
 @_all(_TRAFFIC)
 @_all(_TRAINING)
-@format_option("text", "json")
+@_format
 def model(model: str, format_: str, **given: Any) -> None:
     """Size MODEL: a name of the catalogue, its repository, or the path of a config.json.
 
@@ -247,7 +251,7 @@ _FACTS: tuple[tuple[str, str], ...] = (
 @_all(
     tuple(click.option(option, cell, metavar="VALUE", help="Where the log does not tell.") for option, cell in _FACTS)
 )
-@format_option("text", "json")
+@_format
 def calibrate(logs: tuple[Path, ...], format_: str, **given: str | None) -> None:
     """Read start-up logs of vLLM, SGLang, TGI or TensorRT-LLM, and set what they measured beside the prediction.
 
@@ -256,7 +260,7 @@ def calibrate(logs: tuple[Path, ...], format_: str, **given: str | None) -> None
       llmops size calibrate vllm.log --gpu L4
       llmops size calibrate logs/*.log --format json
     """
-    from llmops.cli.size_text import calibration_text
+    from llmops.cli.calibration_text import calibration_text
     from llmops.sizing.calibration import calibrate as compare
     from llmops.sizing.calibration import calibration_json
     from llmops.sizing.cells import UnreadableCellError

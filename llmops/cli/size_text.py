@@ -8,7 +8,6 @@ from compiler.sizing.budget import GIB, LineItem, ServingBudget
 from compiler.sizing.training import UNCERTAINTY
 from llmops.cli.console import style, table
 from llmops.sizing.answers import Answer, TrainingAnswer, hourly_usd
-from llmops.sizing.calibration import Calibration, Residual
 
 BAR_WIDTH = 72
 _VERDICT_COLOURS = {"fits": "green", "marginal": "yellow", "does-not-fit": "red", "unknown": "yellow"}
@@ -26,15 +25,15 @@ _SHADES = (
 def answer_text(found: Answer, *, input_tokens: int, output_tokens: int) -> str:
     """The page of one model on one kind of GPU."""
     budget = found.budget
-    head = f"{found.subject.shown} on {_cards(budget.gpus, found.request.gpu.name)}, {_engine(budget)}"
+    head = f"{found.subject.shown} on {cards_text(budget.gpus, found.request.gpu.name)}, {engine_text(budget)}"
     if found.verdict == "unknown":
-        return "\n".join([head, "", f"  {_verdict('unknown')}: {'; '.join(budget.reasons) or 'facts are missing'}"])
+        return "\n".join([head, "", f"  {verdict_text('unknown')}: {'; '.join(budget.reasons) or 'facts are missing'}"])
     parts = [
         head,
         "",
         serving_bar(budget),
         "",
-        f"  {_verdict(found.verdict)}: {_why(budget)}",
+        f"  {verdict_text(found.verdict)}: {_why(budget)}",
         *(f"  {'it cannot run' if one.fatal else 'note'}: {one.text}" for one in found.rules),
         *(f"  note: {reason}" for reason in budget.reasons),
         *_changes(found),
@@ -174,7 +173,7 @@ def _cost(found: Answer) -> str:
 
 
 def search_text(answers: Sequence[Answer]) -> str:
-    """Cards with a price, cheapest first; how many others fit is said, not listed. Without any price, all are listed."""
+    """Cards with a price, cheapest first, and how many others fit; all of them where no card has a price."""
     priced = [one for one in answers if one.price is not None]
     if not answers:
         return "no GPU of the catalogue serves it, with up to 32 of one kind"
@@ -195,13 +194,13 @@ def comparison_text(answers: Sequence[Answer]) -> str:
 def _compared(found: Answer) -> tuple[str, ...]:
     budget, speed, cost = found.budget, found.throughput, found.cost
     stages = found.request.pipeline_parallel
-    cards = _cards(budget.gpus, found.request.gpu.name) + (f" (pp {stages})" if stages > 1 else "")
+    cards = cards_text(budget.gpus, found.request.gpu.name) + (f" (pp {stages})" if stages > 1 else "")
     if found.verdict == "unknown":
-        return (cards, _verdict("unknown"), "", "", "", "", "; ".join(budget.missing), "", "")
+        return (cards, verdict_text("unknown"), "", "", "", "", "; ".join(budget.missing), "", "")
     held, hourly = budget.pool_bytes > 0, hourly_usd(found)
     return (
         cards,
-        _verdict(found.verdict),
+        verdict_text(found.verdict),
         _gib(budget.weights_bytes),
         _gib(budget.pool_bytes),
         f"{budget.kv_tokens:,}" if held else "-",
@@ -217,7 +216,7 @@ def training_text(found: TrainingAnswer) -> str:
     request, estimate = found.question.request, found.estimate
     memory = found.question.memory_bytes
     shards = request.sharding.shards + (" with offload" if request.sharding.offload else "")
-    head = f"{found.subject.shown}, {request.method}, on {_cards(request.gpus, found.gpu)}"
+    head = f"{found.subject.shown}, {request.method}, on {cards_text(request.gpus, found.gpu)}"
     detail = (
         f"  {request.sequence_length:,} tokens x {request.micro_batch} a GPU, {request.optimizer.name}, "
         f"checkpointing {request.checkpointing}, sharding {shards}, {request.precision}"
@@ -231,7 +230,7 @@ def training_text(found: TrainingAnswer) -> str:
         head,
         detail,
         "",
-        f"  {_verdict(found.verdict)}: {spread}{against}",
+        f"  {verdict_text(found.verdict)}: {spread}{against}",
         f"  the peak is the {estimate.moment}, and most of it {estimate.dominant}",
         *(f"  not given: {one}" for one in found.question.missing),
         "",
@@ -244,43 +243,6 @@ def _items(items: Sequence[LineItem]) -> str:
     return table(
         [(f"  {one.name}", _gib(one.bytes), one.provenance) for one in items],
         heads=("  at the peak", "GiB", "known as"),
-    )
-
-
-def calibration_text(found: Calibration) -> str:
-    """The page of one log."""
-    budget, start_up = found.budget, found.start_up
-    head = f"{found.log}: {found.subject.shown} on {_cards(budget.gpus, found.gpu)}, {_engine(budget)}"
-    lines = [head]
-    if start_up.starts > 1:
-        lines.append(f"  the log holds {start_up.starts} start-ups; this is the last")
-    if start_up.failure is not None:
-        lines.append(f"  it failed: {start_up.failure}")
-    lines.append(f"  predicted: {_verdict(budget.verdict)}{_agreement(found)}")
-    lines += [f"  not known: {one}" for one in budget.missing]
-    if found.residuals:
-        heads = ("  one GPU", "measured", "predicted", "residual", "")
-        lines += ["", table([_residual(one) for one in found.residuals], heads=heads)]
-    elif budget.verdict != "unknown":
-        lines.append("  the log tells no figure to compare: it ends before the engine measured its memory")
-    return "\n".join(lines)
-
-
-def _agreement(found: Calibration) -> str:
-    if found.agrees is None:
-        return ""
-    return ", and so it was" if found.agrees else style(", which is wrong", "red")
-
-
-def _residual(one: Residual) -> tuple[str, ...]:
-    digits = {"GiB": 2, "tokens": 0, "requests": 2}[one.unit]
-    of = "of the budget" if one.unit == "GiB" else ""
-    return (
-        f"  {one.name}",
-        f"{one.measured:,.{digits}f}",
-        f"{one.predicted:,.{digits}f}",
-        f"{one.difference:+,.{digits}f} {one.unit}",
-        f"{one.share:+.1%} {of}".rstrip(),
     )
 
 
@@ -303,15 +265,15 @@ def _round(value: float) -> str:
     return f"{round(value / 10**digits) * 10**digits:,}"
 
 
-def _cards(count: int, gpu: str) -> str:
+def cards_text(count: int, gpu: str) -> str:
     return f"{count} x {gpu}"
 
 
-def _engine(budget: ServingBudget) -> str:
+def engine_text(budget: ServingBudget) -> str:
     return f"{budget.engine} {budget.engine_version}"
 
 
-def _verdict(verdict: str) -> str:
+def verdict_text(verdict: str) -> str:
     return style(verdict, _VERDICT_COLOURS[verdict], bold=True)
 
 

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from compiler.sizing.budget import LineItem, ServingBudget, Verdict
 from compiler.sizing.cost import Cost, cost_per_million
 from compiler.sizing.gpus import GpuName
+from compiler.sizing.json_values import Json
 from compiler.sizing.legality import BrokenRule
 from compiler.sizing.prices import Price, prices_of
 from compiler.sizing.serving import ServingRequest, size_serving
@@ -21,7 +22,6 @@ from compiler.sizing.training import TrainingEstimate, size_training
 from llmops.sizing.serving_rows import judged, load_of
 from llmops.sizing.subjects import Subject
 from llmops.sizing.training_rows import TrainingQuestion, training_verdict
-from llmops_spec.digests import Json
 
 
 @dataclass(frozen=True, kw_only=True)

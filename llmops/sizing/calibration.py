@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Final, Literal
 
 from compiler.sizing.budget import GIB, ServingBudget
+from compiler.sizing.json_values import Json
 from compiler.sizing.serving import size_serving
 from llmops.sizing.logs import StartUp
 from llmops.sizing.serving_rows import serving_request
 from llmops.sizing.subjects import Subject, find_subject
-from llmops_spec.digests import Json
 
 Unit = Literal["GiB", "tokens", "requests"]
 

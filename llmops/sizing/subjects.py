@@ -15,8 +15,8 @@ from compiler.diagnostics.suggestions import nearest
 from compiler.sizing.architecture import Architecture, read_architecture
 from compiler.sizing.budget import GIB
 from compiler.sizing.gpus import Gpu, GpuName, all_gpus, find_gpu, gpus_named
+from compiler.sizing.json_values import Json
 from compiler.sizing.models import all_models, find_model
-from llmops_spec.digests import Json
 
 MAX_CONFIG_BYTES: Final = 16 * 2**20
 INDEX: Final = "model.safetensors.index.json"

@@ -21,8 +21,8 @@ from compiler.sizing.families.kinds import kind_list
 from compiler.sizing.families.rules import PLAIN, Rules
 from compiler.sizing.families.states import Mixer, mamba1, mamba2
 from compiler.sizing.families.structure import Structure, norms, whole
+from compiler.sizing.json_values import Json
 from compiler.sizing.layers import Layer, Matrix, Part
-from llmops_spec.digests import Json
 
 _BLOCKS = Rules(gated_mlp=False, norms=1)
 

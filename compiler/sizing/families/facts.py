@@ -12,7 +12,7 @@ from functools import cache
 from importlib.resources import files
 from typing import cast
 
-from llmops_spec.digests import Json
+from compiler.sizing.json_values import Json
 
 ALIASES: Mapping[str, tuple[str, ...]] = {
     "hidden_size": ("n_embd", "n_embed", "d_model", "dim", "model_dim", "embed_dim"),

@@ -16,7 +16,7 @@ from compiler.sizing.families.mllama import read_mllama
 from compiler.sizing.families.structure import Structure
 from compiler.sizing.families.translators import BART_FAMILY, T5_FAMILY, read_bart, read_t5
 from compiler.sizing.families.vision import read_vision
-from llmops_spec.digests import Json
+from compiler.sizing.json_values import Json
 
 Reader = Callable[[Facts], Structure]
 
