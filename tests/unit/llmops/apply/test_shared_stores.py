@@ -200,7 +200,7 @@ def test_gc_leaves_what_another_checkout_has_deployed(
     shutil.rmtree(desk.root / ".llmops" / "local")  # it knows of nothing that it made before
     desk.apply()
     stray = _key(desk, Train, "support-tune")
-    _rate(desk, "0.005")
+    _rate(desk, "0.006")
     desk.apply()
 
     assert _cli(desk, "gc", "--delete", "--keep-plans", "1") == Exit.MISUSE
