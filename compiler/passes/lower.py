@@ -63,7 +63,8 @@ def stated_fields(graph: ResourceGraph, backend: Backend) -> Iterator[StatedFiel
             continue
         for path, value in _written(node.document, ()):
             field = ".".join(part for part in path if isinstance(part, str))
-            if (ability := abilities.get(f"{node.kind}.{field}")) is not None:
+            ability = abilities.get(f"{node.kind}.{field}")
+            if ability is not None and isinstance(path[-1], str):  # a list is stated once, not for each of its items
                 yield StatedField(node=node, path=path, field=field, by_value=False, ability=ability)
             elif isinstance(value, str) and (ability := abilities.get(f"{node.kind}.{field}={value}")) is not None:
                 said = f"{field}: {value}"

@@ -208,6 +208,109 @@ EDITS = [*DATA, *MODELS, *TRAININGS, *PROMPTS_AND_RAILS, *EVALUATIONS, *GATES, *
 """What every target is asked; fields of environments, and what only a cluster has, are for each target's own test."""
 
 
+RAIL_CALLS = {"personalData": {}, **RAIL, "toolCalls": True}
+_ENGINES = {
+    "vllm": {"version": "0.10.0"},
+    "sglang": {"version": "0.5.0"},
+    "triton": {"version": "25.06", "backend": "vllm", "backendVersion": "0.10.0"},
+    "hosted": {},
+    "container": {"image": "other/engine"},
+}
+UNMADE = {
+    **{
+        f"{kind}.spec.{below}engine.{name}": edit(kind, resource, f"{below}engine", {name: value})
+        for kind, resource, below in (("Service", "support", ""), ("Evaluation", "support-eval", "subject."))
+        for name, value in _ENGINES.items()
+    },
+    "Model.spec.from.hosted": edit(
+        "Model", "support-base", "from", {"hosted": {"provider": "openai", "snapshot": "gpt-4o-2024-08-06"}}
+    ),
+    "Model.spec.from.compress": edit(
+        "Model", "support-base", "from", {"compress": {"model": "tiny-llama", "prune": {"sparsity": 0.5}}}
+    ),
+    "Model.spec.trustRemoteCode": edit("Model", "support-base", "trustRemoteCode", True),
+    **{
+        f"Model.spec.task={task}": edit("Model", "support-base", "task", task)
+        for task in ("encoder", "embedding", "reranker")
+    },
+    **{
+        f"Guardrail.spec.{side}.toolCalls": edit("Guardrail", "support-rails", side, [RAIL_CALLS])
+        for side in ("input", "output")
+    },
+    "Prompt.spec.output.schema": edit("Prompt", "support-answer", "output.schema", {"topic": {}}),
+    **{f"Training.spec.method={one}": edit("Training", "support-tune", "method", one) for one in ("qlora", "dpo")},
+    "Training.spec.preferences": edit(
+        "Training", "support-tune", "preferences", {"chosen": "answer", "rejected": "question"}
+    ),
+    "Training.spec.distribution": edit("Training", "support-tune", "distribution", {"gpu": {"type": "H100"}}),
+    **{
+        f"Service.spec.{field}": edit("Service", "support", field, value)
+        for field, value in {
+            "adapters": ["support-lora"],
+            "retrieval": {"retriever": "passages", "query": "question", "into": "question"},
+            "gpu": {"type": "L4"},
+            "parallelism": {"tensor": 1},
+            "nodes": 2,
+            "scaling": {"min": 1, "max": 2, "target": {"metric": "queued-requests", "value": 8}},
+            "rollout": {"blueGreen": {}},
+            "startupSeconds": 600,
+            "api": {"tools": False},
+            "route": dict.fromkeys(("backend", "pool", "picker"), "inference.networking.k8s.io/v1")
+            | {"gateway": "public"},
+        }.items()
+    },
+    **{
+        f"Service.spec.workload={one}": edit("Service", "support", "workload", one)
+        for one in ("leader-worker-set", "kserve", "ray")
+    },
+    "Service.spec.steps": Edit(
+        change=(
+            "Service",
+            "support",
+            "spec",
+            {
+                "model": "support-lora",
+                "steps": [{"name": "one", "prompt": "support-answer", "inputs": {"question": "request.question"}}],
+            },
+        ),
+        field="Service.spec.steps",
+    ),
+    "Retriever.spec": edit("Service", "support", "api", {"tools": False}),
+}
+"""What every target refuses, as `compiler.unmade` has it, with an edit that writes it. The retriever is one of the
+alternatives' documents in `add_retriever`."""
+CHECKED = {
+    "Model.spec.task": "compiler.checks.on_engines",
+    "Service.spec.workload": "compiler.checks.on_engines",
+    "Project.spec.remoteCode": "compiler.checks.identity",
+}
+"""Fields of which some values are refused by every target, or that only a check reads."""
+
+
+def add_retriever(spec: Any) -> None:
+    """A document of the one kind that no target makes anything of."""
+    part = {"corpus": "support-corpus", "textColumn": "text", "chunking": {"tokens": 64}, "embedding": "support-base"}
+    spec.documents.append(
+        {
+            "apiVersion": "llmops.dev/v1alpha1",
+            "kind": "Retriever",
+            "metadata": {"name": "passages", "owner": "team-support"},
+            "spec": {**part, "topK": 4},
+        }
+    )
+
+
+def refused(new_spec: Callable[[], Any], field: str, environment: str) -> list[str]:
+    """What the target says against a spec that writes the field, of those findings that say it is not honoured."""
+    spec = new_spec()
+    add_retriever(spec)
+    spec.set(*UNMADE[field].change)
+    written = field.partition(".")[2]
+    said = f"`{written.replace('=', ': ')}`"
+    errors = spec.compile(environment).errors
+    return [one for one in errors if one.startswith("unsupported-field") and said in one]
+
+
 def metadata_edits(resources: Mapping[str, str]) -> list[Edit]:
     """An edit of each piece of metadata of one resource of each kind."""
     values = {"owner": "other", "labels": {"a": "b"}, "annotations": {"a": "b"}, "description": "Something else."}
@@ -265,8 +368,9 @@ def _leaves(model: Any) -> tuple[tuple[str, ...], ...]:
 
 
 def covered(field: str, stated: Iterable[str]) -> bool:
-    """The field, or a part that holds it, is stated."""
-    return any(field == one or field.startswith(f"{one}.") for one in stated)
+    """The field, or a part that holds it, is stated. Statements do not count the items of lists."""
+    names = (field, field.replace(".*", ""))
+    return any(name == one or name.startswith(f"{one}.") for one in stated for name in names)
 
 
 def unread(readers: Mapping[str, str]) -> Iterator[str]:
