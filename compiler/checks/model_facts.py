@@ -23,7 +23,6 @@ from llmops_spec.digests import Json
 from llmops_spec.engine import WeightFormat
 from llmops_spec.model import FromScratch, Model, Quantize
 
-
 _SHAPES: Mapping[WeightFormat, tuple[int, int | None]] = {
     "awq": (4, 128),
     "gptq": (4, 128),
