@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 from xml.etree import ElementTree as ET
 
 from llmops.errors import Exit, OperationFailed
@@ -178,7 +178,7 @@ def sign_request(
     request = "\n".join(
         (
             method,
-            quote(unquote(path)),
+            path,
             "&".join(f"{quote(name, safe='-_.~')}={quote(value, safe='-_.~')}" for name, value in pairs),
             *(f"{name}:{signed[name]}" for name in sorted(signed)),
             "",

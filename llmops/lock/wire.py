@@ -13,7 +13,7 @@ import ssl
 import threading
 import time
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import Final
@@ -106,9 +106,9 @@ def ask(
     """
     connection = _connection(url, address, pace, proxy)
     try:
-        response = _answered(connection, method, url, headers, pace)
-        named = {name.lower(): value for name, value in response.headers.items()}
-        yield Answer(url=url, status=response.status, headers=named, _response=response, _pace=pace)
+        with closing(_answered(connection, method, url, headers, pace)) as response:  # it holds the socket, too
+            named = {name.lower(): value for name, value in response.headers.items()}
+            yield Answer(url=url, status=response.status, headers=named, _response=response, _pace=pace)
     finally:
         connection.close()
 
