@@ -1,7 +1,9 @@
 """`make bench`: every measurement."""
 
 from benchmarks.commands import report
+from benchmarks.demo import main as demo
 from benchmarks.gateway import main as gateway
 
 report()
 gateway()
+demo()
