@@ -1,6 +1,6 @@
 """Identity: remote things are one state of themselves, and nothing runs that was not let in by name.
 
-Reports `floating-alias`, `remote-code`.
+Reports `floating-alias`, `remote-code`, `gated-model`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 
 from compiler.checks.question import GraphCheck
-from compiler.diagnostics.catalogue import FLOATING_ALIAS, REMOTE_CODE
+from compiler.diagnostics.catalogue import FLOATING_ALIAS, GATED_MODEL, REMOTE_CODE
 from compiler.diagnostics.model import Diagnostic, Label
 from compiler.graph import ResourceGraph, ResourceNode
 from llmops_spec.model import FromHosted, Model
@@ -69,7 +69,24 @@ def remote_code_is_let_in_by_name(graph: ResourceGraph) -> Iterator[Diagnostic]:
             )
 
 
+def gated_models_have_a_token(graph: ResourceGraph) -> Iterator[Diagnostic]:
+    if graph.project.spec.sources.hub.token is not None:
+        return
+    for node, model in graph.of(Model):
+        entry = graph.lock.model(model)
+        if entry is not None and entry.gated:
+            yield GATED_MODEL.at(
+                node.span("spec", "from", "huggingFace", "repository"),
+                f"the weights of model `{node.name}` are given to those alone who accepted its terms, and the project"
+                " names no token",
+                related=[Label(span=graph.lock.span(entry), text="gated, as it was locked")],
+                note="the lock holds digests, not bytes: every machine that fetches them must show a token",
+                help="add `sources: {hub: {token: {env: HF_TOKEN}}}` to the Project",
+            )
+
+
 CHECKS = (
+    GraphCheck(name="gated-model", ask=gated_models_have_a_token),
     GraphCheck(name="hosted-snapshot", ask=hosted_models_are_one_state),
     GraphCheck(name="remote-code", ask=remote_code_is_let_in_by_name),
 )

@@ -188,6 +188,8 @@ TEMPLATE_MISMATCH: Final = declare(
 FLOATING_ALIAS: Final = declare("floating-alias", "a hosted model by a name that its provider moves")
 REMOTE_CODE: Final = declare("remote-code", "code of a model repository that the project does not let in")
 
+GATED_MODEL: Final = declare("gated-model", "weights behind terms, in a project that names no token")
+
 # --- checks: what an engine is asked to load
 
 ADAPTER_NOT_SERVED: Final = declare("adapter-not-served", "an adapter that the service's engine or model cannot carry")
