@@ -27,15 +27,16 @@ SATURATED_SEQUENCES: Final = 1024
 """Where no concurrency is given and no limit of sequences is known."""
 
 SPREADS: Final[dict[Regime, tuple[float, float]]] = {
-    "batch-1": (0.65, 1.30),
-    "prefill-bound": (0.50, 1.25),
-    "decode-bound": (0.38, 1.15),
-    "decode-bound at TP 8": (0.28, 1.10),
-    "saturated": (0.33, 1.15),
+    "batch-1": (0.60, 1.35),
+    "prefill-bound": (0.45, 1.25),
+    "decode-bound": (0.28, 1.20),
+    "decode-bound at TP 8": (0.24, 1.15),
+    "saturated": (0.26, 1.20),
 }
-"""Measured over roofline, low and high, wide enough for 95 % of public points in each regime: 37 at batch 1 (median
-error 7 %, worst 36 %), 12 bound by prefill at TP 1-2 (-8 to +11 %) and 6 at TP 8 (+37 to +49 %), 55 static batches
-(1.1-1.3 times, worst 2.3), 42 saturated (1.45 times, worst 2.9), 53 under queueing (1.43 times, worst 3.7)."""
+"""Measured over roofline, low and high, wide enough for 95 % of public points in each regime: 37 at batch 1 (predicted
+over measured: median error 7 %, worst 36 %), 12 bound by prefill at TP 1-2 (-8 to +11 %) and 6 at TP 8 (+37 to +49 %),
+55 static batches (median 1.1-1.3, worst 2.3), 42 saturated (1.45, worst 2.9), 53 under queueing (1.43, worst 3.7).
+Replicas that span nodes without fast links between them are slower yet."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,7 +31,7 @@ CONTEXT_BYTES: Final = round(0.9 * 2**30)
 EAGER: Final = 1.35
 """Activations of a trained model over the formula, where no compiler fuses element-wise operations."""
 
-EAGER_FROZEN: Final = 1.1
+EAGER_FROZEN: Final = 0.9
 """The same where base weights are frozen: their gradients need no inputs, adapters keep copies of some."""
 
 SELECTIVE: Final = 0.42
@@ -46,9 +46,6 @@ LOGITS_BYTES_PREFERENCE: Final = 7
 
 LOGITS_BYTES_CHUNKED: Final = 2.5
 """The same where the loss works on chunks (torchtune, unsloth, Liger)."""
-
-FRAGMENTATION: Final = 1.05
-"""Short-lived tensors of changing sizes leave holes between them."""
 
 KEPT_TABLE_BYTES: Final = 3
 """Embeddings and head beside a quantized base. PEFT's `prepare_model_for_kbit_training` raises them to 4, others leave
@@ -315,8 +312,8 @@ def _activations(request: TrainingRequest) -> _Live:
             kept = largest
     vocabulary = 0 if model.task == "encoder" else model.vocabulary_size
     return _Live(
-        activations=tokens * kept * FRAGMENTATION,
-        logits=tokens * vocabulary * _logits_bytes(request) * FRAGMENTATION,
+        activations=tokens * kept,
+        logits=tokens * vocabulary * _logits_bytes(request),
     )
 
 

@@ -84,7 +84,7 @@ def predict_throughput(cells: Cells, subject: Subject) -> dict[str, str]:
     absent = [name for name, value in (("input_len", inputs), ("output_len", outputs)) if value is None]
     if inputs is None or outputs is None:
         return {"regime": "unknown", "missing": "; ".join(absent)}
-    request = serving_request({**cells, "max_model_len": str(inputs + outputs)}, subject)
+    request = serving_request({**_cache_as_published(cells), "max_model_len": str(inputs + outputs)}, subject)
     budget = size_serving(request)
     if budget.verdict == "unknown":
         return {"regime": "unknown", "missing": "; ".join(budget.missing or budget.reasons)}
@@ -101,6 +101,15 @@ def predict_throughput(cells: Cells, subject: Subject) -> dict[str, str]:
         "regime": found.regime,
         "missing": "; ".join(budget.missing),
     }
+
+
+def _cache_as_published(cells: Cells) -> Cells:
+    """TensorRT-LLM takes the cache's type from the checkpoint, and those of ModelOpt in 8 and 4 bits say FP8."""
+    quant = cells.get("quant", "").casefold()
+    published = engine_name(cells.get("engine", "").partition("@")[0]) == "tensorrt-llm" and (
+        "fp8" in quant or "fp4" in quant
+    )
+    return {**cells, "kv_cache_dtype": "fp8"} if published and not cells.get("kv_cache_dtype") else cells
 
 
 def load_of(request: ServingRequest, budget: ServingBudget, inputs: int, outputs: int, concurrency: int | None) -> Load:

@@ -88,7 +88,7 @@ def _errors(use: str) -> list[float]:
     return sorted(abs(_estimate(row).peak_bytes / GIB / float(row["peak_gib"]) - 1) for row in _rows(use))
 
 
-@pytest.mark.parametrize(("use", "median", "p90"), [("fit", 0.11, 0.25), ("held-out", 0.11, 0.25)])
+@pytest.mark.parametrize(("use", "median", "p90"), [("fit", 0.12, 0.20), ("held-out", 0.10, 0.20)])
 def test_public_measurements_are_met(use: str, median: float, p90: float) -> None:
     errors = _errors(use)
 
