@@ -104,7 +104,8 @@ def read_lock(data: bytes, sink: DiagnosticSink) -> Lock:
     try:
         document = LockDocument.model_validate(tree)
     except ValidationError as error:
-        where = error.errors(include_url=False, include_input=False)[0]
+        every = error.errors(include_url=False, include_input=False)
+        where = min(every, key=lambda one: one["type"] == "missing")  # what is written wrongly says more
         said = f"`{LOCK_FILE}` is not what `llmops lock` writes: {_dotted(where['loc'])}: {where['msg'].lower()}"
         return _unreadable(_deepest(tree, where["loc"]), said, sink)
     lock = Lock(document=document, tree=tree)
