@@ -6,7 +6,6 @@ Built by `llmops_runtime.task` (and by tests); tasks take what they need from it
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from typing import Final, TextIO
 from llmops_runtime.failures import TaskFailed
 from llmops_runtime.stores import StoreUnknown, open_store
 from llmops_spec.base import SpecModel
+from llmops_spec.files import replace_file
 from llmops_spec.payloads import process
 from llmops_spec.payloads.results import Progress
 from llmops_spec.payloads.serving import Ready
@@ -79,24 +79,5 @@ class TaskContext:
 
 def write_result(path: Path, content: SpecModel) -> None:
     """Write a result file so that a reader sees the old one or the whole new one, also after a crash."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with beside.open("w", encoding="utf-8") as stream:
-            json.dump(content.model_dump(by_alias=True, mode="json"), stream, indent=1, sort_keys=True)
-            stream.write("\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-        beside.replace(path)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a rename or a new name in `folder` survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    text = json.dumps(content.model_dump(by_alias=True, mode="json"), indent=1, sort_keys=True)
+    replace_file(path, f"{text}\n".encode())

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from compiler.ports import FileFact
+from llmops_spec.files import replace_file
 
 
 class ProjectFiles:
@@ -76,29 +77,6 @@ _NOT_SPEC_FOLDERS = frozenset({"build", "node_modules", "__pycache__", "venv"})
 
 
 def write_atomically(path: Path, data: bytes, *, mode: int = 0o644) -> None:
-    """Replace a file by temp file, fsync and rename: readers see the old bytes or the new, never a part.
-
-    Raises:
-        OSError: nothing was changed.
-    """
+    """Write a file whole or not at all, and the folders above it. Raises: OSError, and the file is as it was."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, mode)
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    replace_file(path, data, mode=mode)

@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from llmops_spec.files import sync_folder
+
 _PART: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")
 _TEMPORARY: Final = ".tmp"
 _NO_HARD_LINKS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS})
@@ -60,7 +62,7 @@ class FileStore:
         if not path.is_file():
             raise FileNotFoundError(errno.ENOENT, f"`{name}` is not in the store")
         path.unlink()
-        _sync(path.parent)
+        sync_folder(path.parent)
         self._drop_empty_folders(path.parent)
 
     def _path(self, name: str) -> Path:
@@ -101,7 +103,7 @@ class FileStore:
             if error.errno not in _NO_HARD_LINKS:
                 raise
             return _claim_under_lock(temporary, target)
-        _sync(target.parent)
+        sync_folder(target.parent)
         return True
 
     def _drop_empty_folders(self, folder: Path) -> None:
@@ -122,7 +124,7 @@ def _claim_under_lock(temporary: Path, target: Path) -> bool:
         if target.exists():
             return False
         temporary.replace(target)
-        _sync(target.parent)
+        sync_folder(target.parent)
         return True
 
 
@@ -132,12 +134,4 @@ def _make_folders(folder: Path) -> None:
         return
     _make_folders(folder.parent)
     folder.mkdir(exist_ok=True)
-    _sync(folder.parent)
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync_folder(folder.parent)
