@@ -40,7 +40,7 @@ from llmops_spec.payloads.base import step_key
 from llmops_spec.payloads.data import CheckDataPayload, CheckedSplit, Rows, TransformPayload
 from llmops_spec.payloads.evaluation import ConstantSubject, EvaluatePayload
 from llmops_spec.payloads.serving import EnginePayload, GatewayPayload
-from llmops_spec.payloads.training import ScratchInput, StoredModel, TokenizerInput, TrainPayload
+from llmops_spec.payloads.training import RenderedPrompt, ScratchInput, StoredModel, TokenizerInput, TrainPayload
 from llmops_spec.prompt import Prompt
 from llmops_spec.service import Service
 from llmops_spec.store import make_ref
@@ -167,7 +167,7 @@ class _Maker:
             base=base,
             rows=rows,
             text_column=spec.text_column,
-            prompt=self._get(Prompt, spec.prompt).spec if spec.prompt else None,
+            prompt=RenderedPrompt.of(self._get(Prompt, spec.prompt).spec) if spec.prompt else None,
             target_column=dataset.spec.target_column if spec.prompt else None,
             hyper_parameters=spec.hyper_parameters,
             lora=spec.lora,

@@ -1,10 +1,12 @@
 """The `Prompt` kind: a typed chat template."""
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, TypeAlias
 
 from pydantic import Field
 
 from llmops_spec.base import Resource, SpecModel
+
+ValueType: TypeAlias = Literal["string", "integer", "number", "boolean"]
 
 
 class Message(SpecModel):
@@ -14,7 +16,7 @@ class Message(SpecModel):
 
 
 class Variable(SpecModel):
-    type: Literal["string", "integer", "number", "boolean"] = "string"
+    type: ValueType = "string"
     trust: Literal["trusted", "untrusted"] = "untrusted"
     """Untrusted text comes from outside: it may not enter a system message."""
     max_tokens: int = Field(ge=1, le=1_000_000)
@@ -22,7 +24,7 @@ class Variable(SpecModel):
 
 
 class OutputField(SpecModel):
-    type: Literal["string", "integer", "number", "boolean"] = "string"
+    type: ValueType = "string"
     max_tokens: int | None = Field(default=None, ge=1, le=1_000_000)
     """Budget of the value in tokens. If absent, the whole answer's."""
 

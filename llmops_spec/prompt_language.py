@@ -15,14 +15,32 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Protocol, TypeAlias
 
-from llmops_spec.prompt import PromptSpec, Variable
+from llmops_spec.prompt import Message, ValueType
 
 Value: TypeAlias = str | int | float | bool
+
+
+class TypedVariable(Protocol):
+    """What rendering knows of a variable."""
+
+    @property
+    def type(self) -> ValueType: ...
+
+
+class RenderablePrompt(Protocol):
+    """What rendering knows of a prompt: a service's, or what a training keeps of one."""
+
+    @property
+    def messages(self) -> Sequence[Message]: ...
+
+    @property
+    def variables(self) -> Mapping[str, TypedVariable]: ...
+
 
 FILTERS: Final = frozenset({"capitalize", "length", "lower", "trim", "truncate", "upper"})
 """None of these can make a text much longer than its input."""
@@ -134,7 +152,7 @@ def render(text: str, values: Mapping[str, Value]) -> str:
     return "".join(pieces)
 
 
-def render_messages(prompt: PromptSpec, values: Mapping[str, Value]) -> list[dict[str, str]]:
+def render_messages(prompt: RenderablePrompt, values: Mapping[str, Value]) -> list[dict[str, str]]:
     """The chat messages of a prompt, as the OpenAI API takes them.
 
     Raises:
@@ -144,7 +162,7 @@ def render_messages(prompt: PromptSpec, values: Mapping[str, Value]) -> list[dic
     return [{"role": message.role, "content": render(message.content, values)} for message in prompt.messages]
 
 
-def check_values(variables: Mapping[str, Variable], values: Mapping[str, object]) -> None:
+def check_values(variables: Mapping[str, TypedVariable], values: Mapping[str, object]) -> None:
     """Compare values with the declared variables.
 
     Raises:
@@ -160,7 +178,7 @@ def check_values(variables: Mapping[str, Variable], values: Mapping[str, object]
             raise PromptError(f"`{name}` is not a variable of this prompt; it has {known}", name)
 
 
-def _check_type(name: str, variable: Variable, value: object) -> None:
+def _check_type(name: str, variable: TypedVariable, value: object) -> None:
     match variable.type:
         case "string":
             fits = isinstance(value, str)

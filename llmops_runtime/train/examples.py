@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerBase
 
 from llmops_runtime.data.rows import NumberedRow
 from llmops_runtime.failures import TaskFailed
-from llmops_spec.prompt import PromptSpec
+from llmops_spec.payloads.training import RenderedPrompt
 from llmops_spec.prompt_language import PromptError, render_messages
 
 IGNORED: Final = -100
@@ -33,7 +33,7 @@ class Example:
 
 def examples_of(
     rows: Sequence[NumberedRow],
-    prompt: PromptSpec,
+    prompt: RenderedPrompt,
     target_column: str,
     tokenizer: PreTrainedTokenizerBase,
     *,
@@ -64,7 +64,7 @@ def examples_of(
     return made, sum(len(tokens) > sequence_length for tokens in whole["input_ids"])
 
 
-def _messages(row: NumberedRow, prompt: PromptSpec) -> list[dict[str, str]]:
+def _messages(row: NumberedRow, prompt: RenderedPrompt) -> list[dict[str, str]]:
     try:
         values = {name: value for name in prompt.variables if (value := row.values.get(name)) is not None}
         return render_messages(prompt, values)

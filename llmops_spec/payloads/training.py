@@ -1,14 +1,14 @@
 """Payload and results of the `train` task."""
 
-from typing import Literal
+from typing import Literal, Self, cast
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from llmops_spec.base import SpecModel
 from llmops_spec.model import Llama
 from llmops_spec.payloads.base import Payload
 from llmops_spec.payloads.data import Rows
-from llmops_spec.prompt import PromptSpec
+from llmops_spec.prompt import Message, PromptSpec, ValueType
 from llmops_spec.store import StoreRef
 from llmops_spec.training import Compute, HyperParameters, Lora
 
@@ -42,6 +42,30 @@ class StoredModel(SpecModel):
     """Text that replaces the stored tokenizer's own template."""
 
 
+class RenderedVariable(SpecModel):
+    type: ValueType = "string"
+
+
+class RenderedPrompt(SpecModel):
+    """What rendering rows uses of a prompt. Its budgets, output and trust are for serving, and move no weights."""
+
+    messages: list[Message]
+    variables: dict[str, RenderedVariable] = Field(default_factory=dict[str, RenderedVariable])
+
+    @classmethod
+    def of(cls, prompt: PromptSpec) -> Self:
+        variables = {name: RenderedVariable(type=one.type) for name, one in prompt.variables.items()}
+        return cls(messages=prompt.messages, variables=variables)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_whole(cls, given: object) -> object:
+        """Journals keep plans whose trainings held the whole prompt."""
+        if isinstance(given, dict) and "output" in given:
+            return cls.of(PromptSpec.model_validate(given)).model_dump(by_alias=True)
+        return cast("object", given)
+
+
 class TrainPayload(Payload):
     """Outputs: `model/` (pretrain, full) or `adapter/` (lora); `curve.jsonl` (step, loss, learningRate, …)."""
 
@@ -52,7 +76,7 @@ class TrainPayload(Payload):
     """Exactly one of `scratch` and `base` is given."""
     rows: Rows
     text_column: str | None = None
-    prompt: PromptSpec | None = None
+    prompt: RenderedPrompt | None = None
     target_column: str | None = None
     hyper_parameters: HyperParameters
     lora: Lora | None = None

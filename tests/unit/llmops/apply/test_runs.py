@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from compiler.plan import Action, step_id
+import pytest
+
+from compiler.plan import Action, identity, step_id
 from llmops.errors import Exit
 from tests.harness.desk import Desk
 
@@ -158,3 +160,22 @@ def test_a_service_that_the_spec_no_longer_has_is_stopped(desk: Desk) -> None:
 def _zero(text: str) -> str:
     lines = ["    learningRate: 0.0" if "learningRate" in line else line for line in text.split("\n")]
     return "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("instruction: {maxTokens: 90, trust: trusted}", "instruction: {maxTokens: 91, trust: trusted}"),
+        ("output: {maxTokens: 100}", "output: {maxTokens: 101}"),
+    ],
+    ids=["variable", "output"],
+)
+def test_a_budget_of_the_prompt_that_rows_are_rendered_through_moves_no_key(desk: Desk, old: str, new: str) -> None:
+    before = _keys(desk)
+    desk.edit("prompts.yaml", old, new)
+
+    assert _keys(desk) == before
+
+
+def _keys(desk: Desk) -> dict[str, str]:
+    return {step_id(one.step): identity(one.step) for one in desk.plan().steps}

@@ -34,8 +34,7 @@ ANSWERS = ("open the lid", "press the red key", "wait a minute")
 ROWS = [{"q": f"what about {word} number {n}?", "a": ANSWERS[n % 3]} for n in range(12) for word in ("lamp", "pump")]
 PROMPT = {
     "messages": [{"role": "user", "content": "{{ q }}"}],
-    "variables": {"q": {"maxTokens": 40}},
-    "output": {"maxTokens": 8},
+    "variables": {"q": {}},
 }
 
 
@@ -222,7 +221,7 @@ def test_a_template_without_marks_trains_on_answers_alone(base: dict[str, Any]) 
         ({"targetColumn": "absent"}, "bad-data", "target column `absent`"),
         ({"settings": {"sequenceLength": 8}}, "bad-data", "leave no room for an answer"),
         ({"settings": {"sequenceLength": 65}}, "bad-model", "reads at most 64 tokens"),
-        ({"prompt": PROMPT | {"variables": {"q": {"type": "integer", "maxTokens": 4}}}}, "bad-data", "line 1"),
+        ({"prompt": PROMPT | {"variables": {"q": {"type": "integer"}}}}, "bad-data", "line 1"),
         ({"lora": {"rank": 1, "alpha": 1, "targetModules": ["no_proj"]}}, "bad-model", "no module `no_proj`"),
     ],
 )
