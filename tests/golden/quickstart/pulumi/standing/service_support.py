@@ -103,9 +103,9 @@ def register(provider: pulumi.ProviderResource, after: list[pulumi.Resource]) ->
     )
     done.append(
         kubernetes.core.v1.ConfigMap(
-            'support-engine-47853ae53c',
+            'support-engine-96f0c93e12',
             metadata=kubernetes.meta.v1.ObjectMetaArgs(
-                name='support-engine-47853ae53c',
+                name='support-engine-96f0c93e12',
                 namespace='support-staging',
                 labels={
                     'app.kubernetes.io/name': 'support',
@@ -114,7 +114,7 @@ def register(provider: pulumi.ProviderResource, after: list[pulumi.Resource]) ->
                     'app.kubernetes.io/managed-by': 'llmops',
                     'llmops.dev/service': 'support',
                     'llmops.dev/role': 'engine',
-                    'llmops.dev/revision': '2a86dde8da',
+                    'llmops.dev/revision': '44402c197a',
                 },
                 annotations={'llmops.dev/owner': 'team-support'},
             ),
@@ -124,6 +124,7 @@ def register(provider: pulumi.ProviderResource, after: list[pulumi.Resource]) ->
                     '{\n'
                     ' "formatVersion": 1,\n'
                     ' "modelName": "support-lora",\n'
+                    ' "others": [],\n'
                     ' "task": "engine",\n'
                     ' "transformers": {\n'
                     '  "device": "cpu",\n'
@@ -138,7 +139,7 @@ def register(provider: pulumi.ProviderResource, after: list[pulumi.Resource]) ->
                     '  "transformers": "1.0"\n'
                     ' },\n'
                     ' "weights": {\n'
-                    '  "adapter": "store://e8e6c38efd01d6581a847f13ed8f60d7a773d9642fef9484d924dc4f479d3032/adapter",\n'
+                    '  "adapter": "store://ff943d9d52be721cebf6588f46b3806f641cf15fa85ea82c8239c84ac039af71/adapter",\n'
                     '  "chatTemplate": null,\n'
                     '  "model": "store://0a634006945f36c4af1833a45ba121db10b8cee78576986fd718ddea97480d47/model"\n'
                     ' }\n'
@@ -150,9 +151,9 @@ def register(provider: pulumi.ProviderResource, after: list[pulumi.Resource]) ->
     )
     done.append(
         kubernetes.apps.v1.Deployment(
-            'support-engine-3ad63b77fc',
+            'support-engine-cc6ce5a3fa',
             metadata=kubernetes.meta.v1.ObjectMetaArgs(
-                name='support-engine-3ad63b77fc',
+                name='support-engine-cc6ce5a3fa',
                 namespace='support-staging',
                 labels={
                     'app.kubernetes.io/name': 'support',
@@ -161,7 +162,7 @@ def register(provider: pulumi.ProviderResource, after: list[pulumi.Resource]) ->
                     'app.kubernetes.io/managed-by': 'llmops',
                     'llmops.dev/service': 'support',
                     'llmops.dev/role': 'engine',
-                    'llmops.dev/revision': '2a86dde8da',
+                    'llmops.dev/revision': '44402c197a',
                 },
                 annotations={'llmops.dev/owner': 'team-support'},
             ),
@@ -170,7 +171,7 @@ def register(provider: pulumi.ProviderResource, after: list[pulumi.Resource]) ->
                 revision_history_limit=3,
                 progress_deadline_seconds=1860,
                 selector=kubernetes.meta.v1.LabelSelectorArgs(
-                    match_labels={'llmops.dev/service': 'support', 'llmops.dev/role': 'engine', 'llmops.dev/revision': '2a86dde8da'},
+                    match_labels={'llmops.dev/service': 'support', 'llmops.dev/role': 'engine', 'llmops.dev/revision': '44402c197a'},
                 ),
                 strategy=kubernetes.apps.v1.DeploymentStrategyArgs(
                     type='RollingUpdate',
@@ -185,7 +186,7 @@ def register(provider: pulumi.ProviderResource, after: list[pulumi.Resource]) ->
                             'app.kubernetes.io/managed-by': 'llmops',
                             'llmops.dev/service': 'support',
                             'llmops.dev/role': 'engine',
-                            'llmops.dev/revision': '2a86dde8da',
+                            'llmops.dev/revision': '44402c197a',
                         },
                         annotations={'llmops.dev/owner': 'team-support'},
                     ),
@@ -257,7 +258,7 @@ def register(provider: pulumi.ProviderResource, after: list[pulumi.Resource]) ->
                         volumes=[
                             kubernetes.core.v1.VolumeArgs(
                                 name='payload',
-                                config_map=kubernetes.core.v1.ConfigMapVolumeSourceArgs(name='support-engine-47853ae53c'),
+                                config_map=kubernetes.core.v1.ConfigMapVolumeSourceArgs(name='support-engine-96f0c93e12'),
                             ),
                             kubernetes.core.v1.VolumeArgs(
                                 name='store',
@@ -288,9 +289,9 @@ def register(provider: pulumi.ProviderResource, after: list[pulumi.Resource]) ->
     )
     done.append(
         kubernetes.core.v1.Service(
-            'support-engine-3ad63b77fc',
+            'support-engine-cc6ce5a3fa',
             metadata=kubernetes.meta.v1.ObjectMetaArgs(
-                name='support-engine-3ad63b77fc',
+                name='support-engine-cc6ce5a3fa',
                 namespace='support-staging',
                 labels={
                     'app.kubernetes.io/name': 'support',
@@ -299,13 +300,13 @@ def register(provider: pulumi.ProviderResource, after: list[pulumi.Resource]) ->
                     'app.kubernetes.io/managed-by': 'llmops',
                     'llmops.dev/service': 'support',
                     'llmops.dev/role': 'engine',
-                    'llmops.dev/revision': '2a86dde8da',
+                    'llmops.dev/revision': '44402c197a',
                 },
                 annotations={'llmops.dev/owner': 'team-support'},
             ),
             spec=kubernetes.core.v1.ServiceSpecArgs(
                 type='ClusterIP',
-                selector={'llmops.dev/service': 'support', 'llmops.dev/role': 'engine', 'llmops.dev/revision': '2a86dde8da'},
+                selector={'llmops.dev/service': 'support', 'llmops.dev/role': 'engine', 'llmops.dev/revision': '44402c197a'},
                 ports=[kubernetes.core.v1.ServicePortArgs(name='http', port=8000, target_port='http', protocol='TCP')],
             ),
             opts=pulumi.ResourceOptions(provider=provider, depends_on=list(done)),
@@ -313,9 +314,9 @@ def register(provider: pulumi.ProviderResource, after: list[pulumi.Resource]) ->
     )
     done.append(
         kubernetes.policy.v1.PodDisruptionBudget(
-            'support-engine-3ad63b77fc',
+            'support-engine-cc6ce5a3fa',
             metadata=kubernetes.meta.v1.ObjectMetaArgs(
-                name='support-engine-3ad63b77fc',
+                name='support-engine-cc6ce5a3fa',
                 namespace='support-staging',
                 labels={
                     'app.kubernetes.io/name': 'support',
@@ -324,14 +325,14 @@ def register(provider: pulumi.ProviderResource, after: list[pulumi.Resource]) ->
                     'app.kubernetes.io/managed-by': 'llmops',
                     'llmops.dev/service': 'support',
                     'llmops.dev/role': 'engine',
-                    'llmops.dev/revision': '2a86dde8da',
+                    'llmops.dev/revision': '44402c197a',
                 },
                 annotations={'llmops.dev/owner': 'team-support'},
             ),
             spec=kubernetes.policy.v1.PodDisruptionBudgetSpecArgs(
                 max_unavailable=1,
                 selector=kubernetes.meta.v1.LabelSelectorArgs(
-                    match_labels={'llmops.dev/service': 'support', 'llmops.dev/role': 'engine', 'llmops.dev/revision': '2a86dde8da'},
+                    match_labels={'llmops.dev/service': 'support', 'llmops.dev/role': 'engine', 'llmops.dev/revision': '44402c197a'},
                 ),
             ),
             opts=pulumi.ResourceOptions(provider=provider, depends_on=list(done)),
@@ -339,9 +340,9 @@ def register(provider: pulumi.ProviderResource, after: list[pulumi.Resource]) ->
     )
     done.append(
         kubernetes.core.v1.ConfigMap(
-            'support-gateway-7736635aaf',
+            'support-gateway-ad450dbbdb',
             metadata=kubernetes.meta.v1.ObjectMetaArgs(
-                name='support-gateway-7736635aaf',
+                name='support-gateway-ad450dbbdb',
                 namespace='support-staging',
                 labels={
                     'app.kubernetes.io/name': 'support',
@@ -372,7 +373,8 @@ def register(provider: pulumi.ProviderResource, after: list[pulumi.Resource]) ->
                     '     "onError": "closed",\n'
                     '     "onFail": "refuse",\n'
                     '     "personalData": null,\n'
-                    '     "timeoutMilliseconds": 1000\n'
+                    '     "timeoutMilliseconds": 1000,\n'
+                    '     "toolCalls": false\n'
                     '    },\n'
                     '    {\n'
                     '     "benign": "Where do I find the instructions for the rain gauge?",\n'
@@ -388,7 +390,8 @@ def register(provider: pulumi.ProviderResource, after: list[pulumi.Resource]) ->
                     '     "onError": "closed",\n'
                     '     "onFail": "refuse",\n'
                     '     "personalData": null,\n'
-                    '     "timeoutMilliseconds": 1000\n'
+                    '     "timeoutMilliseconds": 1000,\n'
+                    '     "toolCalls": false\n'
                     '    },\n'
                     '    {\n'
                     '     "benign": "Write down when the sensor is back.",\n'
@@ -399,7 +402,8 @@ def register(provider: pulumi.ProviderResource, after: list[pulumi.Resource]) ->
                     '     "onError": "closed",\n'
                     '     "onFail": "redact",\n'
                     '     "personalData": {},\n'
-                    '     "timeoutMilliseconds": 1000\n'
+                    '     "timeoutMilliseconds": 1000,\n'
+                    '     "toolCalls": false\n'
                     '    }\n'
                     '   ],\n'
                     '   "output": [\n'
@@ -420,7 +424,8 @@ def register(provider: pulumi.ProviderResource, after: list[pulumi.Resource]) ->
                     '     "onError": "closed",\n'
                     '     "onFail": "refuse",\n'
                     '     "personalData": null,\n'
-                    '     "timeoutMilliseconds": 1000\n'
+                    '     "timeoutMilliseconds": 1000,\n'
+                    '     "toolCalls": false\n'
                     '    },\n'
                     '    {\n'
                     '     "benign": "Hold the key for 5 seconds.",\n'
@@ -431,7 +436,8 @@ def register(provider: pulumi.ProviderResource, after: list[pulumi.Resource]) ->
                     '     "onError": "closed",\n'
                     '     "onFail": "refuse",\n'
                     '     "personalData": {},\n'
-                    '     "timeoutMilliseconds": 1000\n'
+                    '     "timeoutMilliseconds": 1000,\n'
+                    '     "toolCalls": false\n'
                     '    }\n'
                     '   ],\n'
                     '   "refusal": "I can only answer short questions about the weather station."\n'
@@ -537,7 +543,7 @@ def register(provider: pulumi.ProviderResource, after: list[pulumi.Resource]) ->
                                     kubernetes.core.v1.EnvVarArgs(name='HOME', value='/home/llmops'),
                                     kubernetes.core.v1.EnvVarArgs(
                                         name='LLMOPS_ENGINE_URL',
-                                        value='http://support-engine-3ad63b77fc:8000',
+                                        value='http://support-engine-cc6ce5a3fa:8000',
                                     ),
                                     kubernetes.core.v1.EnvVarArgs(name='LLMOPS_LISTEN', value='0.0.0.0:8080'),
                                     kubernetes.core.v1.EnvVarArgs(name='PYTHONDONTWRITEBYTECODE', value='1'),
@@ -577,7 +583,7 @@ def register(provider: pulumi.ProviderResource, after: list[pulumi.Resource]) ->
                         volumes=[
                             kubernetes.core.v1.VolumeArgs(
                                 name='payload',
-                                config_map=kubernetes.core.v1.ConfigMapVolumeSourceArgs(name='support-gateway-7736635aaf'),
+                                config_map=kubernetes.core.v1.ConfigMapVolumeSourceArgs(name='support-gateway-ad450dbbdb'),
                             ),
                             kubernetes.core.v1.VolumeArgs(
                                 name='gateway-home',
