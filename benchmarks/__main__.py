@@ -3,7 +3,9 @@
 from benchmarks.commands import report
 from benchmarks.demo import main as demo
 from benchmarks.gateway import main as gateway
+from benchmarks.sizing import main as sizing
 
 report()
+sizing()
 gateway()
 demo()

@@ -34,7 +34,7 @@ def read_mamba(facts: Facts) -> Structure:
     structure = Structure(hidden_size=hidden, vocabulary_size=vocabulary)
     matrices, cache = mixer
     layer = Layer(matrices=(*matrices, *norms("norm", hidden)), caches=(cache,))
-    for _ in range(facts.needed("num_hidden_layers")):
+    for _ in range(facts.layers()):
         if not structure.known("block"):
             structure.add("block", layer)
     structure.tied = facts.flag("tie_word_embeddings", default=True)

@@ -107,7 +107,7 @@ def attention_cache(shape: Attention, window: int | None) -> AttentionCache:
 
 def add_layers(structure: Structure, facts: Facts, rules: Rules, attention: Attention, experts: Experts | None) -> None:
     """Every layer in order, each kind built once."""
-    for index in range(facts.needed("num_hidden_layers")):
+    for index in range(facts.layers()):
         sparse = experts is not None and is_sparse(facts, index)
         attending = not rules.mixer or rules.beside or attends(facts, index)
         window = window_of(facts, rules, index) if attending else None

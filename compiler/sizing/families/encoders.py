@@ -80,7 +80,7 @@ def read_encoder(facts: Facts) -> Structure:
     structure.key_value_heads = facts.number("num_key_value_heads") or heads
     structure.head_dim = hidden // heads if heads else 0
     structure.intermediate_size = width
-    for index in range(facts.needed("num_hidden_layers")):
+    for index in range(facts.layers()):
         single = family.first_norm_missing and index == 0
         if not structure.known(single):
             structure.add(single, Layer(matrices=_layer(family, structure, single=single)))

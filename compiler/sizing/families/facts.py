@@ -54,6 +54,10 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
 configuration classes (transformers 5.17, `attribute_map`, and configurations published with their own code)."""
 
 
+MOST_LAYERS = 4096
+"""Readers walk over the layers; a configuration must not make them walk forever."""
+
+
 class Facts:
     """A mapping of configuration keys with the defaults of one model type behind it."""
 
@@ -94,6 +98,14 @@ class Facts:
         """A whole number above 0; absent, it is noted as missing and read as 0."""
         found = self.number(key)
         if found <= 0:
+            self.lack(key)
+            return 0
+        return found
+
+    def layers(self, key: str = "num_hidden_layers", default: int = 0) -> int:
+        """A number of layers; more than any model has is no fact, and noted as missing."""
+        found = self.number(key) or default or self.needed(key)
+        if found > MOST_LAYERS:
             self.lack(key)
             return 0
         return found

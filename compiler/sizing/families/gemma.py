@@ -30,7 +30,7 @@ def read_gemma3n(facts: Facts) -> Structure:
     structure = Structure()
     attention = read_attention(facts, _GEMMA_3N)
     widths = facts.numbers("intermediate_size")
-    layers = facts.needed("num_hidden_layers")
+    layers = facts.layers()
     owners = layers - facts.number("num_kv_shared_layers")
     for index in range(layers):
         width = widths[index] if index < len(widths) else facts.number("intermediate_size")
@@ -59,7 +59,7 @@ def read_gemma4(facts: Facts) -> Structure:
     """Gemma 4: wider heads in full-attention layers, keys that serve as values, experts beside the MLP."""
     structure = Structure()
     attention = read_attention(facts, _GEMMA_4)
-    layers = facts.needed("num_hidden_layers")
+    layers = facts.layers()
     owners = layers - facts.number("num_kv_shared_layers")
     for index in range(layers):
         window = window_of(facts, _GEMMA_4, index) if index < layers - 1 else None

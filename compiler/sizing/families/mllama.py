@@ -20,7 +20,7 @@ def read_mllama(facts: Facts) -> Structure:
     crossing = facts.numbers("cross_attention_layers") or (3, 8, 13, 18, 23, 28, 33, 38)
     structure = Structure()
     attention = read_attention(facts, PLAIN)
-    for index in range(facts.needed("num_hidden_layers")):
+    for index in range(facts.layers()):
         cross = index in crossing
         if structure.known(cross):
             continue

@@ -19,7 +19,7 @@ def read_t5(facts: Facts) -> Structure:
     """T5: RMS norms, relative positions in the first layer of each half, heads of `d_kv`."""
     hidden, width = facts.needed("d_model"), facts.needed("d_ff")
     heads, head_dim = facts.needed("num_heads"), facts.needed("d_kv")
-    layers = facts.needed("num_layers")
+    layers = facts.layers("num_layers")
     gated = "gated" in (facts.text("feed_forward_proj") or "") or facts.flag("is_gated_act")
     structure = _structure(facts, hidden, width, heads, head_dim)
     attention = _attention("attention", hidden, heads * head_dim, bias=())
@@ -28,9 +28,9 @@ def read_t5(facts: Facts) -> Structure:
     decoder = Layer(
         matrices=(*attention, *attention, *feed, *norms("norms", 3 * hidden)), caches=_caches(heads, head_dim)
     )
-    _stack(structure, encoder, layers, decoder, facts.number("num_decoder_layers") or layers)
+    _stack(structure, encoder, layers, decoder, facts.layers("num_decoder_layers", layers))
     buckets = 2 * (facts.number("relative_attention_num_buckets") or 32) * heads
-    every = layers + (facts.number("num_decoder_layers") or layers) if facts.model_type == "umt5" else 2
+    every = layers + (facts.layers("num_decoder_layers", layers)) if facts.model_type == "umt5" else 2
     structure.outside.append(vector("relative_attention_bias", Part.ATTENTION, buckets // 2 * every))
     structure.outside.extend(norms("final_norms", 2 * hidden))
     return structure
@@ -51,7 +51,7 @@ def read_bart(facts: Facts) -> Structure:
         matrices=(*attention, *attention, *decoder_feed, *norms("norms", 6 * hidden)),
         caches=_caches(heads, structure.head_dim),
     )
-    _stack(structure, encoder, facts.needed("encoder_layers"), decoder, facts.needed("decoder_layers"))
+    _stack(structure, encoder, facts.layers("encoder_layers"), decoder, facts.layers("decoder_layers"))
     structure.outside.extend(_ends(facts, hidden))
     return structure
 

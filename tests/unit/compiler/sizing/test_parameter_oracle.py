@@ -10,19 +10,109 @@ from compiler.sizing.architecture import Architecture, read_architecture
 from compiler.sizing.layers import Part
 from compiler.sizing.parameters import parameters_by_part
 
-DECODERS = """
-    arcee bamba bloom codegen cohere cohere2 cwm deepseek_v3 deepseek_v32 exaone4 ernie4_5 exaone_moe falcon falcon_h1
-    falcon_mamba flex_olmo gemma gemma2 gemma3_text gemma3n_text gemma4_text glm glm4 glm4_moe glm4_moe_lite glm_moe_dsa
-    gpt2 gpt_bigcode gpt_neo gpt_neox gpt_oss gptj granite granitemoe granitemoehybrid granitemoeshared helium hy_v3
-    jamba kimi_linear lfm2 llama llama4_text mamba mamba2 minicpm3 minimax minimax_m2 ministral3 mistral mixtral mpt
-    nemotron_h olmo olmo2 olmo3 olmo_hybrid olmoe opt persimmon phi phi3 phimoe qwen2 qwen2_moe qwen3 qwen3_5_moe_text
-    qwen3_5_text qwen3_moe qwen3_next seed_oss smollm3 solar_open stablelm starcoder2 youtu
-""".split()
-ENCODERS = "bert roberta xlm-roberta distilbert modernbert nomic_bert deberta-v2 mpnet electra eurobert".split()
-TRANSLATORS = "t5 bart whisper".split()
-SEEING = """
-    llava qwen2_vl qwen2_5_vl qwen3_vl gemma3 paligemma mllama llama4 qwen3_5 qwen3_5_moe
-""".split()
+DECODERS = [
+    "arcee",
+    "bamba",
+    "bloom",
+    "codegen",
+    "cohere",
+    "cohere2",
+    "cwm",
+    "deepseek_v3",
+    "deepseek_v32",
+    "exaone4",
+    "ernie4_5",
+    "exaone_moe",
+    "falcon",
+    "falcon_h1",
+    "falcon_mamba",
+    "flex_olmo",
+    "gemma",
+    "gemma2",
+    "gemma3_text",
+    "gemma3n_text",
+    "gemma4_text",
+    "glm",
+    "glm4",
+    "glm4_moe",
+    "glm4_moe_lite",
+    "glm_moe_dsa",
+    "gpt2",
+    "gpt_bigcode",
+    "gpt_neo",
+    "gpt_neox",
+    "gpt_oss",
+    "gptj",
+    "granite",
+    "granitemoe",
+    "granitemoehybrid",
+    "granitemoeshared",
+    "helium",
+    "hy_v3",
+    "jamba",
+    "kimi_linear",
+    "lfm2",
+    "llama",
+    "llama4_text",
+    "mamba",
+    "mamba2",
+    "minicpm3",
+    "minimax",
+    "minimax_m2",
+    "ministral3",
+    "mistral",
+    "mixtral",
+    "mpt",
+    "nemotron_h",
+    "olmo",
+    "olmo2",
+    "olmo3",
+    "olmo_hybrid",
+    "olmoe",
+    "opt",
+    "persimmon",
+    "phi",
+    "phi3",
+    "phimoe",
+    "qwen2",
+    "qwen2_moe",
+    "qwen3",
+    "qwen3_5_moe_text",
+    "qwen3_5_text",
+    "qwen3_moe",
+    "qwen3_next",
+    "seed_oss",
+    "smollm3",
+    "solar_open",
+    "stablelm",
+    "starcoder2",
+    "youtu",
+]
+ENCODERS = [
+    "bert",
+    "roberta",
+    "xlm-roberta",
+    "distilbert",
+    "modernbert",
+    "nomic_bert",
+    "deberta-v2",
+    "mpnet",
+    "electra",
+    "eurobert",
+]
+TRANSLATORS = ["t5", "bart", "whisper"]
+SEEING = [
+    "llava",
+    "qwen2_vl",
+    "qwen2_5_vl",
+    "qwen3_vl",
+    "gemma3",
+    "paligemma",
+    "mllama",
+    "llama4",
+    "qwen3_5",
+    "qwen3_5_moe",
+]
 
 LAYER = re.compile(r"(?:^|\.)(?:layers|layer|h|blocks|block|decoder\.layers)\.(\d+)\.")
 
