@@ -121,7 +121,7 @@ def load_of(request: ServingRequest, budget: ServingBudget, inputs: int, outputs
         gpu=request.gpu,
         gpus=request.tensor_parallel,
         weight_bytes=budget.weights_bytes,
-        cache_bytes_per_token=_cache_bytes(budget, inputs + outputs),
+        cache_bytes_per_token=_cache_bytes(budget),
         pool_tokens=pool,
         max_sequences=int(sequences) if isinstance(sequences, int | float) else None,
         arithmetic=_arithmetic(request),
@@ -131,9 +131,10 @@ def load_of(request: ServingRequest, budget: ServingBudget, inputs: int, outputs
     )
 
 
-def _cache_bytes(budget: ServingBudget, length: int) -> float:
+def _cache_bytes(budget: ServingBudget) -> float:
     """Of one token on one GPU, at the declared length."""
-    if budget.needed_bytes > 0:
+    length = budget.setting("max_model_len")
+    if budget.needed_bytes > 0 and isinstance(length, int | float) and length > 0:
         return budget.needed_bytes / length
     return budget.pool_bytes / budget.kv_tokens if budget.kv_tokens > 0 else 0
 

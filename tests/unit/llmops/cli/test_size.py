@@ -86,6 +86,18 @@ def test_a_price_needs_a_duty_cycle(capsys: pytest.CaptureFixture[str], tmp_path
     assert high == pytest.approx(1e6 / (3600 * found["throughput"]["output_low"] * 0.5), rel=1e-3)
 
 
+def test_throughput_does_not_depend_on_a_length_that_is_only_declared(capsys: pytest.CaptureFixture[str]) -> None:
+    """The pool shrinks with nothing but what is asked for: 1,500 tokens a request, whatever might be allowed."""
+
+    def rooflines(*lengths: str) -> list[float]:
+        words = (LLAMA, "--gpu", "H100", "--engine", "vllm@0.8.5", "--max-num-seqs", "64", "--format", "json")
+        pages = [json.loads(_said(capsys, *words, "--max-model-len", length)) for length in lengths]
+        return [page["throughput"]["roofline"] for page in pages]
+
+    short, long = rooflines("2048", "65536")
+    assert long == pytest.approx(short, rel=0.02)
+
+
 def test_several_cards_one_line_each(capsys: pytest.CaptureFixture[str]) -> None:
     said = _said(capsys, LLAMA, "--compare", "T4,L4,H100", "--max-model-len", "8192", "--duty", "0.3")
     lines = said.splitlines()
