@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from compiler.checks.engine_facts import engine_version, named_version
 from compiler.checks.question import GraphCheck
+from compiler.checks.service_gpus import gpu_types
 from compiler.diagnostics.catalogue import (
     API_MISMATCH,
     CUDA_DRIVER,
@@ -135,6 +136,8 @@ def pools_have_the_gpus(graph: ResourceGraph) -> Iterator[Diagnostic]:
         gpu = service.spec.gpu
         if gpu is None or any(pool.gpus_per_node >= gpu.count for pool in _pools_for(gpu, pools)):
             continue
+        if any(find_gpu(one) is None for one in gpu_types(gpu)):
+            continue  # `unknown-gpu` says so
         matching = _pools_for(gpu, pools)
         listed = Label(span=graph.environment_node.key_span("spec", "gpuPools"), text="the pools")
         if matching:
@@ -147,7 +150,7 @@ def pools_have_the_gpus(graph: ResourceGraph) -> Iterator[Diagnostic]:
             )
         else:
             offered = ", ".join(sorted({pool.gpu for pool in pools}))
-            wanted = " or ".join(f"`{one}`" for one in _types(gpu))
+            wanted = " or ".join(f"`{one}`" for one in gpu_types(gpu))
             yield NO_GPU_POOL.at(
                 node.span("spec", "gpu", "type"),
                 f"no pool of environment `{graph.environment.metadata.name}` has GPUs of type {wanted}",
@@ -156,13 +159,9 @@ def pools_have_the_gpus(graph: ResourceGraph) -> Iterator[Diagnostic]:
             )
 
 
-def _types(gpu: Gpu) -> list[str]:
-    return [gpu.type] if isinstance(gpu.type, str) else gpu.type
-
-
 def _pools_for(gpu: Gpu, pools: list[GpuPool]) -> list[GpuPool]:
     """Pools whose GPU is one of those that will do, by whatever names they are called."""
-    wanted = {_card(one) for one in _types(gpu)}
+    wanted = {_card(one) for one in gpu_types(gpu)}
     return [pool for pool in pools if _card(pool.gpu) in wanted]
 
 
