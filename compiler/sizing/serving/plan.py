@@ -11,7 +11,7 @@ from typing import Final
 from compiler.sizing.architecture import Architecture
 from compiler.sizing.budget import LineItem, Provenance, Setting
 from compiler.sizing.engines import EngineVersion
-from compiler.sizing.formats import DTYPE_BYTES, PLAIN, WeightFormat, format_of, named_format
+from compiler.sizing.formats import DTYPE_BYTES, PLAIN, format_of, named_format
 from compiler.sizing.key_value import CacheTerms, kv_element_bytes
 from compiler.sizing.layers import LatentCache, Part
 from compiler.sizing.serving.request import LoraSlots, ServingRequest
@@ -161,9 +161,10 @@ def _model_bytes(request: ServingRequest, missing: list[str]) -> int:
 
 
 def _storage(request: ServingRequest, model_bytes: int, missing: list[str]) -> Storage:
+    """How the weights are held: as the checkpoint stores them, unless another width of weights is asked for."""
     own = request.architecture.quantization
     asked = request.quantization
-    if own is not None and (asked is None or named_format(asked) is not PLAIN):
+    if own is not None and _keeps_own(request):
         found = format_of(own) or (named_format(asked) if asked else None)
         if found is None:
             missing.append("quantization")
@@ -174,13 +175,20 @@ def _storage(request: ServingRequest, model_bytes: int, missing: list[str]) -> S
     return Storage(dtype_bytes=model_bytes, format=found or PLAIN)
 
 
+def _keeps_own(request: ServingRequest) -> bool:
+    """Whether the checkpoint's format stays: nothing else is asked for, or the same by another name (`awq_marlin`)."""
+    own, asked = request.architecture.quantization, named_format(request.quantization)
+    if own is None or request.quantization is None or asked is None:
+        return own is not None
+    stored = format_of(own)
+    return stored is None or (asked is not PLAIN and asked.bits == stored.bits)
+
+
 def _same_format(plan: Plan) -> bool:
     """Whether the format that was asked for is the checkpoint's own."""
-    own = plan.architecture.quantization
-    asked: WeightFormat | None = named_format(plan.request.quantization)
-    if own is None:
-        return asked is PLAIN
-    return asked is not PLAIN
+    if plan.architecture.quantization is None:
+        return named_format(plan.request.quantization) is PLAIN
+    return _keeps_own(plan.request)
 
 
 def _weights_note(plan: Plan) -> str:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from compiler.sizing.architecture import Architecture, read_architecture
 from compiler.sizing.budget import GIB, ServingBudget, margin_of, verdict_of
 from compiler.sizing.gpus import Gpu, find_gpu
+from compiler.sizing.layers import Quantization
 from compiler.sizing.models import find_model
 from compiler.sizing.serving import LoraSlots, ServingRequest, size_serving
 
@@ -154,6 +155,15 @@ def test_a_quantization_keeps_embeddings_in_16_bits() -> None:
     tables = 2 * 128256 * 4096 * 2
     linear = LLAMA.parameters - 2 * 128256 * 4096 - 65 * 4096
     assert budget.weights_bytes == pytest.approx(tables + 65 * 4096 * 2 + linear * 0.51953, rel=1e-4)
+
+
+def test_another_width_of_weights_replaces_the_checkpoints_own() -> None:
+    stored = replace(model("qwen3-8b"), quantization=Quantization(method="fp8", block=(128, 128), kept=("o_proj",)))
+    own, same, narrower, whole = (
+        size(stored, max_model_len=8192, quantization=name).weights_bytes for name in (None, "fp8", "nvfp4", "none")
+    )
+    assert own == same
+    assert narrower < 0.75 * own < 0.75 * whole
 
 
 def test_mxfp4_experts_are_padded() -> None:
