@@ -24,6 +24,8 @@ UNMADE: Final[Mapping[str, str]] = MappingProxyType(
             for kind in ("Service.spec", "Evaluation.spec.subject")
             for engine in ("vllm", "sglang", "triton", "hosted", "container")
         },
+        "Project.spec.sources.hub.token.kubernetesSecret": "what is remote is locked and fetched on a machine, which"
+        " holds no objects of a cluster; name a variable or a file",
         "Model.spec.from.hosted": "requests are answered by our own engines only",
         "Model.spec.from.compress": _WEIGHTS,
         "Model.spec.trustRemoteCode": "a model that brings code is loaded by no training and no engine",

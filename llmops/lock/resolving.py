@@ -223,6 +223,12 @@ def open_remote(sources: Sources, root: Path, display: ByteDisplay) -> Remote:
 def _token(named: Secret | None, root: Path) -> SecretValue | None:
     import os
 
+    if named is not None and named.kubernetes_secret is not None:
+        raise OperationFailed(
+            "the token of the Hugging Face Hub is in a cluster, and it is needed here",
+            help="name a variable or a file in `Project.spec.sources.hub.token`",
+            exit_code=Exit.FINDINGS,
+        )
     if named is not None:
         return read_secret(named, root, purpose="the token of the Hugging Face Hub")
     if not os.environ.get("HF_TOKEN"):

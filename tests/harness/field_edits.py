@@ -276,13 +276,32 @@ UNMADE = {
         field="Service.spec.steps",
     ),
     "Retriever.spec": edit("Service", "support", "api", {"tools": False}),
+    "Project.spec.sources.hub.token.kubernetesSecret": edit(
+        "Project", "quickstart", "sources", {"hub": {"token": {"kubernetesSecret": {"name": "hub", "key": "token"}}}}
+    ),
 }
 """What every target refuses, as `compiler.unmade` has it, with an edit that writes it. The retriever is one of the
 alternatives' documents in `add_retriever`."""
+LOCKED = {
+    **{f"Model.spec.from.huggingFace.{part}": "compiler.checks.locked" for part in ("repository", "revision")},
+    **{f"Model.spec.from.http.{part}": "llmops.lock.resolving" for part in ("url", "files")},
+    **{f"Model.spec.from.s3.{part}": "llmops.lock.objects" for part in ("uri", "endpoint", "region")},
+    **{
+        f"Dataset.spec.splits.*.source.huggingFace.{part}": "llmops.lock.resolving"
+        for part in ("repository", "revision", "file")
+    },
+    "Dataset.spec.splits.*.source.http.url": "llmops.lock.resolving",
+    **{f"Dataset.spec.splits.*.source.s3.{part}": "llmops.lock.objects" for part in ("uri", "endpoint", "region")},
+    "Project.spec.sources.allowedHosts": "llmops.lock.resolving",
+    "Project.spec.sources.hub.endpoint": "llmops.lock.resolving",
+    **{f"Project.spec.sources.hub.token.{part}": "llmops.io.secrets" for part in ("env", "file")},
+}
+"""Where bytes come from: read by `llmops lock`, by the checks of the lock, and by `fetch` steps."""
 CHECKED = {
     "Model.spec.task": "compiler.checks.on_engines",
     "Service.spec.workload": "compiler.checks.on_engines",
     "Project.spec.remoteCode": "compiler.checks.identity",
+    **LOCKED,
 }
 """Fields of which some values are refused by every target, or that only a check reads."""
 

@@ -34,8 +34,6 @@ READ_ELSEWHERE = {
     "Model.spec.licence": "policies/packs/default.yaml",
     "Environment.spec.tier": "policies.engine",
     "Project.spec.protectedBranch": "backends.ci.backend",
-    "Model.spec.from.huggingFace.repository": "compiler.checks.models",
-    "Model.spec.from.huggingFace.revision": "compiler.checks.models",
     "Project.spec.include": "compiler.passes.load",
     "Project.spec.exclude": "compiler.passes.load",
 }

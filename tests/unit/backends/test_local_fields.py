@@ -33,8 +33,6 @@ READ_ELSEWHERE = {
     "Environment.spec.tracking.mlflow.token.env": "llmops.io.secrets",
     "Environment.spec.tracking.mlflow.token.file": "llmops.io.secrets",
     "Project.spec.protectedBranch": "backends.ci.backend",
-    "Model.spec.from.huggingFace.repository": "compiler.checks.models",
-    "Model.spec.from.huggingFace.revision": "compiler.checks.models",
     "Project.spec.include": "compiler.passes.load",
     "Project.spec.exclude": "compiler.passes.load",
 }

@@ -24,6 +24,7 @@ _PROJECT = {
     "metadata": {"name": "whole", "owner": "us", "labels": {}, "annotations": {}, "description": "All of it."},
     "spec": {"include": ["**/*.yaml"], "exclude": ["none.yaml"], "protectedBranch": "main"},
 }
+_TOKENS = ({"env": "HUB_TOKEN"}, {"file": "~/token"}, {"kubernetesSecret": {"name": "hub", "key": "token"}})
 _Tree = dict[str, Any]
 
 
@@ -76,11 +77,19 @@ def _places(value: Any, path: FieldPath, done: tuple[str | int, ...] = ()) -> It
         yield from _places(value[key], path[1:], (*done, key))
 
 
-def _written(kind: str, path: FieldPath) -> tuple[str, tuple[str | int, ...]]:
-    for file, tree in _documents().items():
+def _projects() -> Iterator[_Tree]:
+    """The one project, with each way to name a secret."""
+    for token in _TOKENS:
+        sources = {"allowedHosts": ["models.example.com"], "hub": {"endpoint": "https://hub.example", "token": token}}
+        yield {**_PROJECT, "spec": {**_PROJECT["spec"], "remoteCode": ["some/model"], "sources": sources}}
+
+
+def _written(kind: str, path: FieldPath) -> tuple[str, _Tree, tuple[str | int, ...]]:
+    projects = [("llmops.yaml", one) for one in _projects()]
+    for file, tree in [*projects, *_documents().items()]:
         if tree["kind"] == kind:
             for place in _places(tree, path):
-                return file, place
+                return file, tree, place
     raise AssertionError(f"write {kind}.{'.'.join(path)} in every_field.yaml")
 
 
@@ -102,8 +111,8 @@ _EVERY = [(kind, path) for kind, model in KINDS.items() for path in all_paths(mo
 
 @pytest.mark.parametrize(("kind", "path"), _EVERY, ids=[f"{kind}.{'.'.join(path)}" for kind, path in _EVERY])
 def test_a_misspelt_key_is_one_finding_at_its_place(kind: str, path: FieldPath) -> None:
-    file, place = _written(kind, path)
-    changed, wrong = _misspelt(_documents()[file], place)
+    file, tree, place = _written(kind, path)
+    changed, wrong = _misspelt(tree, place)
 
     found = _found({**_spec_files(), file: _text(changed).encode()})
     new = [one for key, one in found.items() if key not in _before()]
