@@ -155,7 +155,7 @@ def find_engine(engine: EngineName, version: str | None = None) -> EngineVersion
     if not version:
         return _facts(line, asked=line.newest, number=version_number(line.newest), known=True)
     number = version_number(version)
-    known = bool(number) and line.first <= number and not _beyond(number, version_number(line.newest))
+    known = line.first <= number and not _beyond(number, version_number(line.newest))
     return _facts(line, asked=version, number=number or version_number(line.newest), known=known)
 
 

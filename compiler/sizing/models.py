@@ -169,14 +169,9 @@ def _by_key() -> Mapping[str, ModelRecord]:
 
 @cache
 def _by_last_part() -> Mapping[str, ModelRecord]:
-    """Records by the last part of a repository's name, where one record alone has it."""
-    found: dict[str, set[ModelName]] = {}
-    for record in _by_name().values():
-        for repository in record.repositories:
-            part = repository.casefold().rpartition("/")[2]
-            found.setdefault(part, set()).add(record.name)
-            found.setdefault(part.removesuffix("-hf"), set()).add(record.name)
-    return {part: _by_name()[next(iter(names))] for part, names in found.items() if len(names) == 1}
+    """Records by the last part of a repository's name, which a test keeps distinct, with and without `-hf`."""
+    found = {one.casefold().rpartition("/")[2]: record for record in all_models() for one in record.repositories}
+    return {part.removesuffix("-hf"): record for part, record in found.items()} | found
 
 
 def _family(file: str) -> Iterator[ModelRecord]:

@@ -46,6 +46,17 @@ def test_names_and_repositories_are_distinct() -> None:
     assert [key for key, count in keys.items() if count > 1] == []
 
 
+def test_last_parts_of_repositories_lead_to_one_record() -> None:
+    parts = Counter(
+        part for record in RECORDS for part in {one.casefold().rpartition("/")[2] for one in record.repositories}
+    )
+    assert [part for part, count in parts.items() if count > 1] == []
+    exact, stripped = find_model("somebody/glm-4-9b-chat"), find_model("somebody/Llama-2-7b")
+    assert exact is not None
+    assert stripped is not None
+    assert (exact.record.name, stripped.record.name) == ("glm-4-9b-chat", "llama-2-7b")
+
+
 def test_files_are_one_json_object_a_line() -> None:
     for file in FAMILY_FILES:
         for line in catalogue_text(f"models/{file}").splitlines():
