@@ -4,8 +4,10 @@ from benchmarks.commands import report
 from benchmarks.demo import main as demo
 from benchmarks.gateway import main as gateway
 from benchmarks.sizing import main as sizing
+from benchmarks.sizing_commands import main as sizing_commands
 
 report()
 sizing()
+sizing_commands()
 gateway()
 demo()
