@@ -33,6 +33,7 @@ class _Tower:
 
 _SIGLIP = _Tower()
 _QWEN2 = _Tower(temporal=True, patch_bias=False, positions=False, end_norms=0)
+_GLM = _Tower(attention_biases=0, gated=True, mlp_bias=False, norm_width=1, temporal=True, end_norms=2)
 _TOWERS: Mapping[str, _Tower] = {
     "clip_vision_model": _Tower(class_token=True, patch_bias=False, end_norms=2),
     "siglip_vision_model": _SIGLIP,
@@ -51,6 +52,8 @@ _TOWERS: Mapping[str, _Tower] = {
     "pixtral": _Tower(attention_biases=0, gated=True, mlp_bias=False, norm_width=1, patch_bias=False, positions=False),
     "internvl_vision": _Tower(attention_biases=1, class_token=True, scales=2, end_norms=0),
     "intern_vit_6b": _Tower(class_token=True, scales=2, end_norms=0),
+    "glm4v_vision": _GLM,
+    "glm4v_moe_vision": _GLM,
     "llama4_vision_model": _Tower(class_token=True, patch_bias=False, end_norms=2),
 }
 
@@ -70,6 +73,8 @@ _BY_OUTER: Mapping[str, str] = {
     "pixtral": "pixtral",
     "mllama": "mllama_vision_model",
     "llama4": "llama4_vision_model",
+    "glm4v": "glm4v_vision",
+    "glm4v_moe": "glm4v_moe_vision",
     "internvl": "internvl_vision",
     "internvl_chat": "intern_vit_6b",
     "idefics2": "idefics2_vision",
@@ -107,6 +112,8 @@ def _sizes(facts: Facts) -> tuple[int, int, int]:
     hidden = facts.number("embed_dim") if facts.model_type == "qwen2_vl_vision" else facts.needed("hidden_size")
     layers = facts.number("depth") or facts.needed("num_hidden_layers")
     width = int(facts.share("mlp_ratio") * hidden) if facts.model_type == "qwen2_vl_vision" else 0
+    if facts.model_type.startswith("glm4v"):
+        width = facts.needed("out_hidden_size")
     return hidden, layers, width or facts.needed("intermediate_size")
 
 
@@ -208,6 +215,21 @@ def _merger(outer: Facts, tower: Facts, hidden: int) -> list[Matrix]:
     return made
 
 
+def _glm(outer: Facts, tower: Facts, hidden: int) -> list[Matrix]:
+    """GLM-4V: four patches convolved to one, then a gated MLP as wide as the language model's."""
+    del outer
+    inputs, _, out = _sizes(tower)
+    wide, merge = tower.needed("intermediate_size"), (tower.number("spatial_merge_size") or 2) ** 2
+    return [
+        _vector("downsample", out * inputs * merge + out),
+        _linear("merger.proj", out, hidden, Split.COLUMN),
+        _vector("merger.norm", 2 * hidden),
+        _linear("merger.gate", hidden, wide, Split.COLUMN),
+        _linear("merger.up", hidden, wide, Split.COLUMN),
+        _linear("merger.down", wide, hidden, Split.ROW),
+    ]
+
+
 def _internvl(outer: Facts, tower: Facts, hidden: int) -> list[Matrix]:
     inputs, _, _ = _sizes(tower)
     wide = int(inputs / (outer.share("downsample_ratio", 0.5) ** 2))
@@ -244,6 +266,8 @@ _PROJECTORS: Mapping[str, Callable[[Facts, Facts, int], list[Matrix]]] = {
     "qwen3_vl_moe": _merger,
     "qwen3_5": _merger,
     "qwen3_5_moe": _merger,
+    "glm4v": _glm,
+    "glm4v_moe": _glm,
     "internvl": _internvl,
     "internvl_chat": _internvl,
     "llama4": _llama4,

@@ -112,6 +112,8 @@ SEEING = [
     "llama4",
     "qwen3_5",
     "qwen3_5_moe",
+    "glm4v",
+    "glm4v_moe",
 ]
 
 LAYER = re.compile(r"(?:^|\.)(?:layers|layer|h|blocks|block|decoder\.layers)\.(\d+)\.")

@@ -81,6 +81,7 @@ def test_what_started_is_not_refused() -> None:
 
 
 def test_printed_weights() -> None:
+    """Llama-3.1-405B is apart: its first release had twice the key-value heads of today's configuration."""
     errors = [
         abs(
             sum(item.bytes for item in one.budget.items if item.name in {"weights", "derived tables"}) / GIB
