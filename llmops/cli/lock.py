@@ -10,9 +10,9 @@ from compiler.pipeline import Compilation
 from llmops.cli.console import print_failure, say, style, table, tell
 from llmops.cli.findings import print_findings
 from llmops.cli.options import workspace
-from llmops.errors import Exit, worst
+from llmops.errors import Exit, OperationFailed, worst
 from llmops.facts import pinned_versions
-from llmops.lock.changes import Change, detail, label
+from llmops.lock.changes import Change, detail
 from llmops.workspace import Workspace
 
 
@@ -80,12 +80,13 @@ def _lock(project: Workspace, compilation: Compilation, upgrade: tuple[str, ...]
     changed = write_lock(project.root, relock.text())
     say(table([_line(one) for one in relock.changes]))
     failures = [one.failure for one in relock.changes if one.failure is not None]
-    for failure in failures:
-        print_failure(failure)
+    for one in relock.changes:
+        if one.failure is not None:
+            print_failure(OperationFailed(f"{one.label}: {one.failure.what}", help=one.failure.help))
     say(f"wrote {project.root / 'llmops.lock'}" if changed else "llmops.lock is up to date")
     return worst(failure.exit_code for failure in failures)
 
 
 def _line(change: Change) -> list[str]:
     colour = {"failed": "red", "kept": "white", "unchanged": "white"}.get(change.what, "green")
-    return [label(change), style(change.what, colour), detail(change)]
+    return [change.label, style(change.what, colour), detail(change)]

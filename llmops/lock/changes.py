@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from compiler.lockfile import entry_name
 from llmops.errors import OperationFailed
 from llmops.lock.display import shown_bytes
 from llmops.lock.wanted import Key
@@ -19,19 +18,13 @@ class Change:
     """What became of one entry."""
 
     key: Key
+    label: str
+    """What it is of: `model/base`, `dataset/support train`, an image."""
     what: What
     entry: SealedEntry | None
     """None where it failed and there was none before."""
     before: SealedEntry | None = None
     failure: OperationFailed | None = None
-
-
-def label(change: Change) -> str:
-    """What it is of: `model/base`, `dataset/support train`, an image."""
-    entry = change.entry
-    if entry is None:
-        return change.key.name
-    return f"{entry.resource} {entry.split}" if isinstance(entry, LockedSplit) else entry_name(entry)
 
 
 def detail(change: Change) -> str:

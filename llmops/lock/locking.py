@@ -29,6 +29,8 @@ from llmops.lock.wanted import (
     WantedVersions,
     changed_rows,
     entry_key,
+    entry_label,
+    wanted_label,
 )
 from llmops_spec.digests import Json
 from llmops_spec.lock import LOCK_FORMAT, LockedEngine, LockedPlugin, LockedSplit, SealedEntry
@@ -58,7 +60,7 @@ class Relock:
         replaced = [one.before for one in self.changes]
         for key, entry in old.items():
             if key not in kept and not any(entry is one for one in replaced):
-                self.changes.append(Change(key=key, what="removed", entry=entry))
+                self.changes.append(Change(key=key, label=entry_label(entry), what="removed", entry=entry))
 
     def text(self) -> bytes:
         """The lock as it is now, in a stable order, read back once to be sure that a reader takes it.
@@ -100,14 +102,14 @@ class Relock:
         before = old.get(one.key)
         moved = isinstance(before, LockedSplit) and changed_rows(before, self.files)
         if before is not None and not again and not moved:
-            return Change(key=one.key, what="kept", entry=before)
+            return Change(key=one.key, label=wanted_label(one), what="kept", entry=before)
         try:
             entry = self._resolved(one)
         except OperationFailed as error:
-            return Change(key=one.key, what="failed", entry=before, failure=error)
+            return Change(key=one.key, label=wanted_label(one), what="failed", entry=before, failure=error)
         former = before or _former(one, old)
         what: What = "unchanged" if entry == before else "changed" if former is not None else "new"
-        return Change(key=one.key, what=what, entry=entry, before=former)
+        return Change(key=one.key, label=wanted_label(one), what=what, entry=entry, before=former)
 
     def _resolved(self, one: Wanted) -> SealedEntry:
         match one:

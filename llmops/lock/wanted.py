@@ -164,15 +164,15 @@ def shortfalls(needed: Iterable[Wanted], lock: Lock, files: Reader) -> list[Shor
         entry = entries.get(key)
         if entry is None:
             known = (key.section, key.name) in names
-            found.append(Shortfall(name=_label(one), what="moved since it was locked" if known else "not locked"))
+            found.append(Shortfall(name=wanted_label(one), what="moved since it was locked" if known else "not locked"))
         elif not entry.intact:
-            found.append(Shortfall(name=_label(one), what="its entry was edited"))
+            found.append(Shortfall(name=wanted_label(one), what="its entry was edited"))
         elif isinstance(entry, LockedSplit) and changed_rows(entry, files):
-            found.append(Shortfall(name=_label(one), what=f"`{entry.source.path}` changed since it was locked"))
+            found.append(Shortfall(name=wanted_label(one), what=f"`{entry.source.path}` changed since it was locked"))
     wanted_names = {(key.section, key.name) for key in keys}
     for key, entry in entries.items():
         if key not in keys and (key.section, key.name) not in wanted_names:
-            found.append(Shortfall(name=entry_name(entry), what="locked, and nothing needs it any more"))
+            found.append(Shortfall(name=entry_label(entry), what="locked, and nothing needs it any more"))
     return found
 
 
@@ -184,8 +184,13 @@ def changed_rows(entry: LockedSplit, files: Reader) -> bool:
     return fact is None or fact.digest != entry.sha256
 
 
-def _label(one: Wanted) -> str:
+def wanted_label(one: Wanted) -> str:
+    """What people call it in a list: a dataset with its split."""
     return f"{one.resource} {one.split}" if isinstance(one, WantedSplit) else one.key.name
+
+
+def entry_label(entry: SealedEntry) -> str:
+    return f"{entry.resource} {entry.split}" if isinstance(entry, LockedSplit) else entry_name(entry)
 
 
 def _models(graph: ResourceGraph) -> Iterator[WantedModel]:

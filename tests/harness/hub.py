@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
 CONFIG = {
     "model_type": "llama",
@@ -73,7 +74,7 @@ class HubRepository:
 
     def file_path(self, name: str, commit: str | None = None) -> str:
         prefix = "" if self.kind == "models" else f"/{self.kind}"
-        return f"{prefix}/{self.name}/resolve/{commit or self.commit}/{name}"
+        return f"{prefix}/{self.name}/resolve/{commit or self.commit}/{quote(name)}"
 
 
 def _git(data: bytes) -> str:
