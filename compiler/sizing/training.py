@@ -51,8 +51,8 @@ KEPT_TABLE_BYTES: Final = 3
 """Embeddings and head beside a quantized base. PEFT's `prepare_model_for_kbit_training` raises them to 4, others leave
 them at 2."""
 
-ZERO_BUCKETS_BYTES: Final = 2 * 10**9
-"""DeepSpeed's reduce and gather buckets: 5e8 elements each of 16 bits."""
+ZERO_BUCKETS_BYTES: Final = 10**9
+"""DeepSpeed's reduce bucket: 5e8 elements of 16 bits."""
 
 STEP_ELEMENTS: Final = 10**9
 """DeepSpeed's `sub_group_size`: the step of a sharded optimizer works on so many parameters at a time."""
@@ -195,8 +195,8 @@ def _full_states(request: TrainingRequest) -> _States:
     by_weights, by_gradients, by_states = _divisors(request)
     offload = request.sharding.offload
     scratch = count / by_states * (weight if request.optimizer.scratch else 0)
-    if _zero(request):  # the group's gradients in 32 bits, and the optimizer's copy of them
-        scratch = min(count / by_states, STEP_ELEMENTS) * 8
+    if _zero(request):
+        scratch = _zero_scratch(request, count / by_states)
     parameters_too = offload and request.sharding.shards == "fsdp"
     return _States(
         weights=0 if parameters_too else count * weight / by_weights,
@@ -207,6 +207,11 @@ def _full_states(request: TrainingRequest) -> _States:
         adapters=0,
         reference=count * 2 / by_weights if request.method == "dpo" else 0,
     )
+
+
+def _zero_scratch(request: TrainingRequest, parameters: float) -> float:
+    """The gradients of a rank's share in 32 bits; stage 3 works on groups of them, with the optimizer's copy."""
+    return min(parameters, STEP_ELEMENTS) * 8 if request.sharding.shards == "zero3" else parameters * 4
 
 
 def _trained_bytes(request: TrainingRequest) -> tuple[float, float, float]:
