@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -34,7 +35,29 @@ def detail(change: Change) -> str:
     now = _detail(change.entry)
     if change.what != "changed" or change.before is None:
         return now
-    return f"{now}, before: {_detail(change.before)}"
+    differs = ""
+    if isinstance(change.entry, LockedModel) and isinstance(change.before, LockedModel):
+        found = list(_differences(change.before, change.entry))
+        differs = f" ({', '.join(found)} changed)" if found else ""
+    return f"{now}{differs}, before: {_detail(change.before)}"
+
+
+def _differences(old: LockedModel, new: LockedModel) -> Iterator[str]:
+    """What a reviewer looks for first in a model that moved."""
+    for what, before, now in (
+        ("weights", _weights(old), _weights(new)),
+        ("config", old.config, new.config),
+        ("tokenizer", old.tokenizer, new.tokenizer),
+        ("chat template", old.chat_template, new.chat_template),
+        ("licence", old.licence, new.licence),
+        ("gate", old.gated, new.gated),
+    ):
+        if before != now:
+            yield what
+
+
+def _weights(entry: LockedModel) -> dict[str, str]:
+    return {name: one.sha256 for name, one in entry.files.items() if name.endswith((".safetensors", ".gguf"))}
 
 
 def _detail(entry: SealedEntry) -> str:

@@ -150,6 +150,7 @@ def test_a_branch_that_moved_stays_locked_until_it_is_upgraded(project: Project,
     assert before in project.lock.read_text()
     said = project("lock", "--upgrade", "base").out
     assert f"before: {before[:12]}" in said
+    assert "(config changed)" in said
     found = yaml.safe_load(project.lock.read_text())
     assert (found["models"][0]["commit"], found["models"][0]["config"]) == (repository.commit, {"model_type": "other"})
     assert "unchanged" in project("lock", "--upgrade", "model/base").out
