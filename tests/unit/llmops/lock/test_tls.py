@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from llmops.lock import wire
-from llmops.lock.addresses import AllowList
+from llmops.lock.addresses import AllowList, Refused
 from llmops.lock.fetcher import Fetcher, Unreachable
 from tests.unit.llmops.lock.conftest import QUICK, Reply, Slept, Web
 
@@ -89,6 +89,17 @@ def test_a_trusted_certificate_of_another_host_is_not(asking: Callable[[str], by
     with pytest.raises(Unreachable, match="certificate is not trusted"):
         asking("other.example.com")
     assert slept.seconds == []
+
+
+@pytest.mark.usefixtures("trusted")
+def test_a_redirect_to_plain_http_is_refused_even_to_a_listed_port(secure: Web, web: Web, slept: Slept) -> None:
+    web.pages = {"/b": Reply(body=b"anybody could have written this")}
+    secure.pages["/down"] = Reply(status=302, headers={"Location": f"{web.url}/b"})
+    allowed = AllowList.of([f"models.example.com:{secure.port}", web.host])
+    fetcher = Fetcher(allowed=allowed, pace=QUICK, sleep=slept, resolve=lambda *_: ["127.0.0.1"])
+    with pytest.raises(Refused, match="from HTTPS to plain HTTP"):
+        fetcher.small(f"https://models.example.com:{secure.port}/down")
+    assert web.asked == []
 
 
 def test_a_certificate_that_nobody_vouches_for_is_not(asking: Callable[[str], bytes]) -> None:
