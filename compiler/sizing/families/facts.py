@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
+from math import isfinite
 from typing import cast
 
 from compiler.sizing.json_values import Json
@@ -90,9 +91,9 @@ class Facts:
         return key in self.config
 
     def number(self, key: str, default: int = 0) -> int:
-        """A whole number, or the default where the key is absent, null or something else."""
-        found = self.value(key)
-        return int(found) if isinstance(found, (int, float)) and not isinstance(found, bool) else default
+        """A whole number from 0 on, or the default where the key is absent, null or something else."""
+        found = _finite(self.value(key))
+        return default if found is None or found < 0 else int(found)
 
     def needed(self, key: str) -> int:
         """A whole number above 0; absent, it is noted as missing and read as 0."""
@@ -111,9 +112,9 @@ class Facts:
         return found
 
     def share(self, key: str, default: float = 0.0) -> float:
-        """A number that need not be whole."""
-        found = self.value(key)
-        return float(found) if isinstance(found, (int, float)) and not isinstance(found, bool) else default
+        """A number from 0 on that need not be whole."""
+        found = _finite(self.value(key))
+        return default if found is None or found < 0 else float(found)
 
     def flag(self, key: str, *, default: bool = False) -> bool:
         """A truth value."""
@@ -130,8 +131,9 @@ class Facts:
         return tuple(item for item in self._list(key) if isinstance(item, str))
 
     def numbers(self, key: str) -> tuple[int, ...]:
-        """A list of whole numbers; empty where the key is absent."""
-        return tuple(int(item) for item in self._list(key) if isinstance(item, (int, float)))
+        """A list of whole numbers from 0 on; empty where the key is absent."""
+        found = (int(item) if isinstance(item, bool) else _finite(item) for item in self._list(key))
+        return tuple(max(0, int(item)) for item in found if item is not None)
 
     def under(self, key: str) -> Mapping[str, Json] | None:
         """A nested mapping."""
@@ -146,6 +148,13 @@ class Facts:
     def _list(self, key: str) -> Sequence[Json]:
         found = self.value(key)
         return found if isinstance(found, Sequence) and not isinstance(found, str) else ()
+
+
+def _finite(value: Json) -> int | float | None:
+    """A number that is one; configurations hold truth values and infinities where numbers belong."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not isfinite(value):
+        return None
+    return value
 
 
 def _flat(config: Mapping[str, Json]) -> Mapping[str, Json]:

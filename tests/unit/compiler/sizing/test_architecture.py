@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from compiler.sizing.architecture import Architecture, read_architecture
@@ -178,6 +178,8 @@ FAMILIES = ["llama", "qwen3_moe", "gemma3", "deepseek_v3", "nemotron_h", "bert",
 KEYS = [*LLAMA, "text_config", "vision_config", "quantization_config", "layer_types", "num_experts", "block_configs"]
 
 
+@example(family="llama", changes={"model_type": None, "hidden_size": -1.0})
+@example(family="qwen3_moe", changes={"intermediate_size": float("inf"), "num_experts": float("-inf")})
 @given(family=st.sampled_from(FAMILIES), changes=st.dictionaries(st.sampled_from(KEYS), JSON, max_size=6))
 def test_no_configuration_makes_the_reader_fail(family: str, changes: Mapping[str, Json]) -> None:
     small = {key: value for key, value in LLAMA.items() if key != "num_hidden_layers"} | {"num_hidden_layers": 4}
