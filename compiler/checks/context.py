@@ -124,7 +124,7 @@ def chats_have_a_template(graph: ResourceGraph, files: Reader) -> Iterator[Diagn
     reported: set[str] = set()
     for use in prompt_uses(graph):
         line = lineage(graph, use.model)
-        if not line.whole or line.chat_template_source is not None or _brings_a_template(line, files):
+        if not line.whole or line.chat_template_source is not None or _brings_a_template(line, graph, files):
             continue
         first = line.models[-1]
         node = graph.node(Model, first.metadata.name)
@@ -140,11 +140,15 @@ def chats_have_a_template(graph: ResourceGraph, files: Reader) -> Iterator[Diagn
         )
 
 
-def _brings_a_template(line: Lineage, files: Reader) -> bool:
-    """Whether a model's own files may hold a template. Of remote ones nothing is known, so nothing is said."""
+def _brings_a_template(line: Lineage, graph: ResourceGraph, files: Reader) -> bool:
+    """Whether a model's own files may hold a template. Of remote ones that are not locked nothing is said."""
     for model in line.models:
         origin = model.spec.from_
-        if origin.remote is not None or origin.hosted is not None:
+        if origin.remote is not None:
+            entry = graph.lock.model(model)
+            if entry is None or entry.chat_template is not None:
+                return True
+        if origin.hosted is not None:
             return True
         if origin.path is None:
             continue
