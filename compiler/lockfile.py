@@ -39,6 +39,8 @@ class Lock:
     document: LockDocument = field(default_factory=LockDocument.model_construct)
     """An empty one is not validated: its schema need not be built for a project that has no lock."""
     tree: LocatedMapping = field(default_factory=lambda: LocatedMapping(_START))
+    present: bool = False
+    """There is a file, which the pipeline then holds to the spec."""
     readable: bool = True
     """False where there is a file of which nothing could be made: that is reported, and checks stay silent."""
 
@@ -100,7 +102,7 @@ def read_lock(data: bytes, sink: DiagnosticSink) -> Lock:
     if isinstance(version, int) and version > LOCK_FORMAT:
         said = f"`{LOCK_FILE}` has format {version}, and this llmops reads up to {LOCK_FORMAT}"
         sink.add(UNREADABLE_LOCK.at(tree.value_spans["formatVersion"], said, help="use the llmops that wrote it"))
-        return Lock(readable=False)
+        return Lock(present=True, readable=False)
     try:
         document = LockDocument.model_validate(tree)
     except ValidationError as error:
@@ -108,7 +110,7 @@ def read_lock(data: bytes, sink: DiagnosticSink) -> Lock:
         where = min(every, key=lambda one: one["type"] == "missing")  # what is written wrongly says more
         said = f"`{LOCK_FILE}` is not what `llmops lock` writes: {_dotted(where['loc'])}: {where['msg'].lower()}"
         return _unreadable(_deepest(tree, where["loc"]), said, sink)
-    lock = Lock(document=document, tree=tree)
+    lock = Lock(document=document, tree=tree, present=True)
     sink.extend(_edited(lock))
     return lock
 
@@ -116,7 +118,7 @@ def read_lock(data: bytes, sink: DiagnosticSink) -> Lock:
 def _unreadable(place: Span, said: str, sink: DiagnosticSink) -> Lock:
     advice = "restore it from Git, or delete it and run `llmops lock`, which resolves everything anew"
     sink.add(UNREADABLE_LOCK.at(place, said, help=advice))
-    return Lock(readable=False)
+    return Lock(present=True, readable=False)
 
 
 def _edited(lock: Lock) -> Iterator[Diagnostic]:

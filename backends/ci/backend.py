@@ -31,6 +31,7 @@ def emit(graphs: Sequence[ResourceGraph], *, version: str) -> Mapping[str, bytes
         version=version,
         branch=graphs[0].project.spec.protected_branch,
         places=tuple(_place(one) for one in ordered),
+        locked=graphs[0].lock.present,
     )
     return {GITHUB: write_yaml(workflow(facts), heading=_HEADING)}
 

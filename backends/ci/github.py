@@ -42,6 +42,8 @@ class PipelineFacts:
     """The protected branch."""
     places: tuple[Place, ...]
     """In the order in which a change reaches them."""
+    locked: bool = False
+    """There is a `llmops.lock`, which must be what the spec needs."""
 
     @property
     def clusters(self) -> tuple[Place, ...]:
@@ -55,7 +57,7 @@ class PipelineFacts:
 
 def workflow(facts: PipelineFacts) -> Part:
     """The whole document."""
-    jobs: dict[str, Yaml] = {"validate": _validate()}
+    jobs: dict[str, Yaml] = {"validate": _validate(facts)}
     locals_ = [one.name for one in facts.places if one.local]
     if locals_:
         jobs["plan"] = _plan(locals_, facts)
@@ -83,8 +85,10 @@ def workflow(facts: PipelineFacts) -> Part:
     }
 
 
-def _validate() -> Part:
+def _validate(facts: PipelineFacts) -> Part:
     steps = [*_setup(), {"name": "Validate every environment", "run": scripts.VALIDATE}]
+    if facts.locked:
+        steps.append({"name": "Hold the lock to the spec", "run": scripts.LOCK})
     return _job("Validate", "validate", steps)
 
 

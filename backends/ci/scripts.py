@@ -31,6 +31,10 @@ VALIDATE: Final = f"""\
 {_QUIET}llmops -C "$PROJECT" validate
 """
 
+LOCK: Final = f"""\
+{_QUIET}llmops -C "$PROJECT" lock --check
+"""
+
 PLAN: Final = f"""\
 {_QUIET}llmops -C "$PROJECT" plan --env "$ENVIRONMENT" --against "$BASE" --format markdown > "$RUNNER_TEMP/plan.md"
 tee -a "$GITHUB_STEP_SUMMARY" < "$RUNNER_TEMP/plan.md"

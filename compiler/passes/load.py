@@ -57,7 +57,7 @@ def _lock(reader: Reader, sink: DiagnosticSink) -> Lock:
         return Lock()
     except OSError as error:
         sink.add(UNREADABLE_LOCK.at(_start(LOCK_FILE), f"`{LOCK_FILE}` cannot be read: {error.strerror or error}"))
-        return Lock(readable=False)
+        return Lock(present=True, readable=False)
 
 
 def spec_files(paths: Iterable[str], project: Project) -> list[str]:

@@ -42,6 +42,7 @@ def _lines() -> Iterator[list[str]]:
     yield ["python", platform.python_version(), sys.executable]
     yield ["machine", f"{os.cpu_count()} cores", platform.platform()]
     yield ["trust file", _word(trust_path().exists(), "there", "none yet"), str(trust_path())]
+    yield ["HF_TOKEN", _word(bool(os.environ.get("HF_TOKEN")), "set", "none"), "for gated models in `llmops lock`"]
     pins = pinned_versions()
     for extra, libraries in _EXTRAS.items():
         for library in libraries:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import shutil
@@ -15,6 +16,7 @@ import yaml
 from backends.ci import scripts
 from backends.ci.backend import GITHUB, emit
 from backends.ci.requirements import first_requirements, requirements_fault
+from compiler.lockfile import Lock
 
 ROOT = Path(__file__).parents[3]
 CONSTANTS = {value for name, value in vars(scripts).items() if name.isupper() and isinstance(value, str)}
@@ -137,6 +139,18 @@ def test_the_protected_branch_is_the_projects(new_spec):
     assert "origin/release/1.x" in text
     assert "refs/heads/release/1.x" in text
     assert "main" not in text
+
+
+def test_a_lock_that_is_there_is_held_to_the_spec(new_spec):
+    graphs = [new_spec().compile(environment).graph for environment in ("local", "staging")]
+    locked = [dataclasses.replace(graph, lock=Lock(present=True)) for graph in graphs]
+
+    def runs(some):
+        document = yaml.load(emit(some, version="0.1.0")[GITHUB], Loader=yaml.BaseLoader)
+        return [step.get("run") for step in document["jobs"]["validate"]["steps"]]
+
+    assert scripts.LOCK in runs(locked)
+    assert scripts.LOCK not in runs(graphs)
 
 
 def test_actionlint_finds_nothing(text, tmp_path):
