@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import socket
+import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -332,3 +334,27 @@ def test_a_wrong_rest_of_an_earlier_run_is_no_harm(web: Web, fetcher: Fetcher, t
     web.pages = {"/a": ranged(BODY, etag=None)}
     fetcher.download(f"{web.url}/a", tmp_path / "a", locked(BODY))
     assert (tmp_path / "a").read_bytes() == BODY
+
+
+def test_an_address_of_ip_version_6_is_spoken_to(slept: Slept) -> None:
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            pass
+    except OSError:
+        pytest.skip("this machine has no IPv6 loopback")
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as server:
+        asked: list[bytes] = []
+
+        def answer() -> None:
+            there, _ = server.accept()
+            with there:
+                asked.append(there.recv(65_536))
+                there.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nhere")
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        host = f"[::1]:{server.getsockname()[1]}"
+        fetcher = Fetcher(allowed=AllowList.of([host]), pace=QUICK, sleep=slept)
+        assert fetcher.small(f"http://{host}/a").body == b"here"
+        thread.join()
+    assert f"Host: {host}\r\n".encode() in asked[0]
