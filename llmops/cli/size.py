@@ -90,8 +90,10 @@ def model(model: str, format_: str, **given: Any) -> None:
     try:
         subject = find_subject(model)
         code = _train(subject, given, format_) if given["train"] else _serve(subject, given, format_)
-    except (UnknownSubjectError, UnreadableCellError) as error:
-        raise OperationFailed(str(error), help="`llmops size model --help` has examples") from error
+    except UnknownSubjectError as error:
+        raise OperationFailed(str(error), help=error.hint() or _HELP) from error
+    except UnreadableCellError as error:
+        raise OperationFailed(str(error), help=_HELP) from error
     sys.exit(code)
 
 
@@ -227,6 +229,8 @@ def batch(rows: Path, out: Path) -> None:
     for verdict, count in sorted(verdicts.items()):
         tell(f"  {count:6} {verdict}")
 
+
+_HELP = "`llmops size model --help` has examples"
 
 _FACTS: tuple[tuple[str, str], ...] = (
     ("--model", "model"),

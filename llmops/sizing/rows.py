@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +51,7 @@ def read_table(path: Path) -> Table:
     if header is None or header.problem or not any(cell.strip() for cell in header.cells):
         raise _refused(path, "has no header", "the first line names the columns: `task,model,gpu,…`")
     columns = tuple(cell.strip() for cell in header.cells)
-    doubled = sorted({one for one in columns if one and columns.count(one) > 1})
+    doubled = sorted(name for name, count in Counter(columns).items() if name and count > 1)
     if doubled:
         raise _refused(path, f"names the column `{doubled[0]}` more than once", "give every column a name of its own")
     if "task" not in columns:
