@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from compiler.sizing.architecture import Architecture, read_architecture
@@ -180,6 +180,7 @@ KEYS = [*LLAMA, "text_config", "vision_config", "quantization_config", "layer_ty
 
 @example(family="llama", changes={"model_type": None, "hidden_size": -1.0})
 @example(family="qwen3_moe", changes={"intermediate_size": float("inf"), "num_experts": float("-inf")})
+@settings(deadline=None)
 @given(family=st.sampled_from(FAMILIES), changes=st.dictionaries(st.sampled_from(KEYS), JSON, max_size=6))
 def test_no_configuration_makes_the_reader_fail(family: str, changes: Mapping[str, Json]) -> None:
     small = {key: value for key, value in LLAMA.items() if key != "num_hidden_layers"} | {"num_hidden_layers": 4}

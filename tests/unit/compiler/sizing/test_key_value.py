@@ -3,7 +3,7 @@
 from math import ceil
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compiler.sizing.key_value import (
@@ -100,6 +100,7 @@ def test_models_without_attention_have_no_group() -> None:
     assert one_group(((StateCache(kind="mamba1", convolution=1, state=1), 3),), terms(), 100) is None
 
 
+@settings(deadline=None)
 @given(
     windows=st.integers(0, 60),
     full=st.integers(0, 60),
