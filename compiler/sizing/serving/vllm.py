@@ -320,7 +320,7 @@ def _printed_tokens(plan: Plan, profile: Profile, rank: Rank, concurrency: float
     groups = rank.groups
     if groups is None:
         return 0
-    if plan.engine.number >= _TOKENS_FROM_CONCURRENCY_SINCE and groups.groups > 1:
+    if plan.engine.number >= _TOKENS_FROM_CONCURRENCY_SINCE:
         return int(concurrency * profile.length)
     return rank.blocks // groups.groups * groups.block_tokens
 
