@@ -3,7 +3,8 @@
 Called by `engine` with graph nodes and by `fixtures` with example documents, so both see the same shape.
 
 - `resource`: the document; `related`: for each field that refers to others, the referred document, or a list of
-  them where the field is a list or stands inside one (`related.model`, `related.gates`);
+  them where the field is a list or stands inside one (`related.model`, `related.gates`). Where two fields of a kind
+  have one name, the inner one is named with what holds it: `related.prompt`, `related.stepsPrompt`;
 - `environment`: the Environment document; `object`: one rendered object;
 - `rendered`: every rendered object, by kind.
 """
@@ -14,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
-from compiler.graph import Edge, ResourceGraph, ResourceId, ResourceNode
+from compiler.graph import ResourceGraph, ResourceId, ResourceNode
 from compiler.ports import KubernetesObject
 from compiler.spec_fields import EACH, reference_paths
 from llmops_spec.base import Resource
@@ -33,8 +34,8 @@ def related_of(node: ResourceNode, documents: Mapping[ResourceId, dict[str, Json
         target = documents.get(edge.target)
         if target is None:
             return None
-        name, many = _place(edge)
-        if many:
+        name = _names(node.kind)[_keys(edge.path)]
+        if reference_fields(node.kind)[name]:
             related.setdefault(name, []).append(target)
         else:
             related[name] = target
@@ -50,7 +51,28 @@ def no_relations(kind: str) -> dict[str, Json]:
 def reference_fields(kind: str) -> Mapping[str, bool]:
     """Names of a kind's reference fields, and whether each gives a list."""
     paths = sorted(path for path, _ in reference_paths(KINDS[kind]))
-    return {next(part for part in reversed(path) if part != EACH): EACH in path for path in paths}
+    named: dict[str, bool] = {}
+    for path in paths:
+        name = _names(kind)[_keys(path)]
+        named[name] = named.get(name, False) or EACH in path
+    return named
+
+
+@cache
+def _names(kind: str) -> Mapping[tuple[str, ...], str]:
+    """The keys of a reference field to its name: the last key, with the one before it where another field has it."""
+    every = sorted({_keys(path) for path, _ in reference_paths(KINDS[kind])}, key=lambda keys: (len(keys), keys))
+    outer: dict[str, int] = {}
+    for keys in every:
+        outer.setdefault(keys[-1], len(keys))
+    return {
+        keys: keys[-1] if len(keys) == outer[keys[-1]] else f"{keys[-2]}{keys[-1][0].upper()}{keys[-1][1:]}"
+        for keys in every
+    }
+
+
+def _keys(path: Iterable[str | int]) -> tuple[str, ...]:
+    return tuple(part for part in path if isinstance(part, str) and part != EACH)
 
 
 def plain(value: object) -> Any:
@@ -71,8 +93,3 @@ def rendered_of(objects: Iterable[KubernetesObject]) -> dict[str, Json]:
 
 def environment_of(graph: ResourceGraph) -> dict[str, Json]:
     return document_of(graph.environment)
-
-
-def _place(edge: Edge) -> tuple[str, bool]:
-    names = [part for part in edge.path if isinstance(part, str)]
-    return names[-1], any(isinstance(part, int) for part in edge.path)

@@ -276,3 +276,17 @@ def test_the_digest_does_not_depend_on_the_order_of_packs(default: CelPolicies) 
     one = load_pack("default.yaml", files("policies.packs").joinpath("default.yaml").read_bytes())
     two = pack("'true'")
     assert CelPolicies([one, two]).digest() == CelPolicies([two, one]).digest() != default.digest()
+
+
+STEPS = (
+    "kind: Prompt\nmetadata: {name: ask}\n"
+    'spec: {messages: [{role: user, content: "Hello."}], output: {maxTokens: 8}}\n---\n'
+    "kind: Service\nmetadata: {name: chain}\n"
+    "spec: {model: base, steps: [{name: one, prompt: ask}, {name: two, prompt: ask}]}\n"
+)
+
+
+def test_fields_of_one_name_are_told_apart_by_what_holds_them(make_graph) -> None:
+    rule = "\"size(related.stepsPrompt) == 2 && related.stepsPrompt[0].metadata.name == 'ask' && !has(related.prompt)\""
+    engine = CelPolicies([pack(rule, scope="kinds: [Service]")])
+    assert list(engine.judge(make_graph(f"{MODEL}\n---\n{STEPS}"), [])) == []
