@@ -157,9 +157,7 @@ def length_within_positions(request: ServingRequest) -> Iterator[BrokenRule]:
         text = f"{length} tokens are declared, the model has {positions}" + (f" × {factor:g}" if factor > 1 else "")
         yield BrokenRule(rule="length-within-positions", text=text)
     elif length > positions:
-        text = (
-            f"{length} tokens need the rope factor {factor:g} over {positions} positions; see that none counts twice"
-        )
+        text = f"{length} tokens need the rope factor {factor:g} over {positions} positions; see that none counts twice"
         yield BrokenRule(rule="length-within-positions", text=text, fatal=False)
 
 
