@@ -22,8 +22,10 @@ LONGEST_LINE: Final = 256 * 1024
 
 _ESCAPES: Final = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|[\x00-\x08\x0b-\x1f]")
 _RANK: Final = re.compile(
-    r"\((?:Vllm|Ray)?(?:Worker\w*|EngineCore\w*)(?:_TP(\d+))?[^)]*?(?:rank=(\d+))?[^)]*\)|\bTP(\d+)\]|\bRank (\d+)\b"
+    r"\(\w*Worker[^)]*?rank=(\d+)|\(\w*Worker_(?:\w+_)?TP(\d+)|\(\w*Worker\w* pid=(\d+)|\bTP(\d+)\]|\bRank (\d+)\b"
 )
+"""`(VllmWorker rank=1 pid=12)`, `(Worker_TP1 pid=12)`, `(VllmWorkerProcess pid=12)`, `[2025-10-16 09:06:22 TP1]`."""
+
 _CARD: Final = re.compile(r"\b(?:NVIDIA|Tesla|AMD Instinct) [\w -]{2,40}")
 
 

@@ -147,6 +147,11 @@ def test_preferences_double_the_tokens_and_keep_a_reference() -> None:
     dpo = size_training(_request(method="dpo", precision="bf16"))
     adapter = size_training(_request(method="dpo", precision="bf16", lora_rank=16))
 
+    alone, pairs = (
+        {item.name: item.bytes for item in size_training(request).items}
+        for request in (_request(method="lora", lora_rank=16), _request(method="dpo", lora_rank=16))
+    )
+    assert pairs["activations"] == pytest.approx(2 * alone["activations"])
     assert {item.name: item.bytes for item in dpo.items}["reference"] == 2 * LLAMA_8B.parameters
     assert "reference" not in {item.name for item in adapter.items}
     assert adapter.peak_bytes < full.peak_bytes < dpo.peak_bytes

@@ -44,8 +44,8 @@ V1 = f"""\
 {CONFIG.format(model=LLAMA, length=8192, tensor=2)}
 (VllmWorker TP1 rank=1 pid=12) INFO 05-14 17:45:00 [gpu_model_runner.py:2007] Model loading took 7.5100 GiB and 3 s
 (VllmWorker TP0 rank=0 pid=11) INFO 05-14 17:45:00 [gpu_model_runner.py:2007] Model loading took 7.5123 GiB and 3 s
-(VllmWorker TP1 rank=1 pid=12) INFO 05-14 17:45:30 [gpu_worker.py:276] Available KV cache memory: 10.87 GiB
 (VllmWorker TP0 rank=0 pid=11) INFO 05-14 17:45:30 [gpu_worker.py:276] Available KV cache memory: 10.83 GiB
+(VllmWorker TP1 rank=1 pid=12) INFO 05-14 17:45:30 [gpu_worker.py:276] Available KV cache memory: 10.87 GiB
 (EngineCore_0 pid=271) INFO 05-14 17:45:31 [kv_cache_utils.py:849] GPU KV cache size: 177,408 tokens
 (EngineCore_0 pid=271) INFO 05-14 17:45:31 [kv_cache_utils.py:853] Maximum concurrency for 8,192 tokens per \
 request: 21.66x
@@ -133,6 +133,22 @@ def test_vllm_v1_of_two_ranks_tells_of_the_tightest(tmp_path: Path) -> None:
     assert found.gib == {"weights": 7.5123, "pool": 10.83, "graphs": 0.56}
     assert found.numbers == {"share": 0.85, "concurrency": 21.66}
     assert found.starts == 1
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("(VllmWorker rank=0 pid=11) ", "(VllmWorker rank=1 pid=12) "),
+        ("(Worker_TP0 pid=11) ", "(Worker_TP1 pid=12) "),
+        ("(Worker_PP0_TP0 pid=11) ", "(Worker_PP0_TP1 pid=12) "),
+        ("", "(VllmWorkerProcess pid=12) "),
+        ("", "(RayWorkerWrapper pid=12, ip=10.0.0.2) "),
+    ],
+)
+def test_ranks_that_write_over_each_other(tmp_path: Path, first: str, second: str) -> None:
+    said = "INFO 05-14 17:45:30 [gpu_worker.py:276] Available KV cache memory: {} GiB\n"
+
+    assert _read(tmp_path, first + said.format(9.5) + second + said.format(10.5)).gib["pool"] == 9.5
 
 
 def test_sglang(tmp_path: Path) -> None:
