@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from compiler.graph import ResourceGraph
-from llmops_spec.model import FromScratch, Model
+from llmops_spec.model import FromCompress, FromScratch, Model
 from llmops_spec.training import Training
 
 
@@ -51,13 +51,18 @@ def lineage(graph: ResourceGraph, model_name: str | None) -> Lineage:
         training_name = model.spec.from_.training
         if training_name is None:
             compressed = model.spec.from_.compress
-            name = compressed.model if compressed is not None else model.spec.adapter_of
+            name = _made_from(compressed) if compressed is not None else model.spec.adapter_of
             continue
         training = graph.get(Training, training_name)
         if training is None:
             return Lineage(models=tuple(models), whole=False)
         name = training.spec.base
     return Lineage(models=tuple(models), whole=bool(models))
+
+
+def _made_from(compress: FromCompress) -> str:
+    """Whose weights become the smaller model: of a distillation the student's, which learns the teacher's answers."""
+    return compress.distil.student if compress.distil is not None else compress.model
 
 
 def base_chain(graph: ResourceGraph, model_name: str | None) -> list[Model]:

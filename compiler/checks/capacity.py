@@ -6,11 +6,12 @@ Reports `does-not-fit`, `marginal-fit`, `missing-facts`, `training-memory`. The 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import groupby
 
 from compiler.checks.engine_facts import engine_version
 from compiler.checks.model_facts import MissingFacts, ModelFacts, model_facts
 from compiler.checks.question import FileCheck
-from compiler.checks.service_gpus import gpu_types, gpus_of
+from compiler.checks.service_gpus import gpu_types, gpus_of, ranks_are_served
 from compiler.checks.service_requests import requests_of
 from compiler.diagnostics.catalogue import DOES_NOT_FIT, MARGINAL_FIT, MISSING_FACTS, TRAINING_MEMORY
 from compiler.diagnostics.model import Diagnostic, Label
@@ -28,11 +29,26 @@ from llmops_spec.training import Distribution, Training
 
 
 def models_fit(graph: ResourceGraph, files: Reader) -> Iterator[Diagnostic]:
-    for node, service, facts, request in requests_of(graph, files):
-        version = engine_version(service.spec.engine)
-        if version is None or not version.known or any(one.fatal for one in broken_rules(request)):
-            continue  # an unknown version, or what cannot run anyhow, is reported as that
-        yield from _verdict(node, request, facts, size_serving(request))
+    """One finding for a service: of several cards that will not do, the worst."""
+    for _, asked in groupby(requests_of(graph, files), key=lambda one: one[0].id):
+        sized = [(*one, size_serving(one[3])) for one in asked if _can_be_sized(one[1], one[3])]
+        failing = [one for one in sized if one[-1].verdict != "fits"]
+        if not failing:
+            continue
+        node, _, facts, request, budget = min(failing, key=lambda one: _badness(one[-1]))
+        others: list[str] = [one[3].gpu.name for one in failing if one[3].gpu != request.gpu]
+        yield _verdict(node, request, facts, budget, others)
+
+
+def _can_be_sized(service: Service, request: ServingRequest) -> bool:
+    """An unknown version, GPUs without a rank, and what cannot run anyhow are reported as that."""
+    version = engine_version(service.spec.engine)
+    known = version is not None and version.known and ranks_are_served(service)
+    return known and not any(one.fatal for one in broken_rules(request))
+
+
+def _badness(budget: ServingBudget) -> tuple[int, float]:
+    return ("does-not-fit", "unknown", "marginal", "fits").index(budget.verdict), budget.headroom_bytes
 
 
 def models_are_known(graph: ResourceGraph, files: Reader) -> Iterator[Diagnostic]:
@@ -52,23 +68,22 @@ def _missing(node: ResourceNode, fact: str, remedy: str) -> Diagnostic:
 
 
 def _verdict(
-    node: ResourceNode, request: ServingRequest, facts: ModelFacts, budget: ServingBudget
-) -> Iterator[Diagnostic]:
-    if budget.verdict == "fits":
-        return
+    node: ResourceNode, request: ServingRequest, facts: ModelFacts, budget: ServingBudget, others: list[str]
+) -> Diagnostic:
     if budget.verdict == "unknown":
         listed = ", ".join(f"`{one}`" for one in budget.missing)
-        yield _missing(node, listed, "run `llmops lock`, or complete its `config.json`")
-        return
+        return _missing(node, listed, f"complete its `config.json`: what is known comes from {facts.origin}")
     declared = DOES_NOT_FIT if budget.verdict == "does-not-fit" else MARGINAL_FIT
     where = f"{budget.gpus} × {request.gpu.name}" if budget.gpus > 1 else f"one {request.gpu.name}"
     lacks = "does not fit" if budget.verdict == "does-not-fit" else "may or may not fit"
-    yield declared.at(
+    length = "its own length" if request.max_model_len is None else f"{request.max_model_len} tokens"
+    nor = f"\nnor on {' or '.join(others)}" if others else ""
+    return declared.at(
         node.key_span("spec", "gpu"),
-        f"model `{request.architecture.name}` with {request.max_model_len} tokens {lacks} on {where}",
+        f"model `{request.architecture.name}` with {length} {lacks} on {where}",
         label=_summary(budget),
         related=[Label(span=node.span("spec", "model"), text=f"from {facts.origin}")],
-        note=_arithmetic(budget),
+        note=_arithmetic(budget) + nor,
         help=_smallest_change(request),
     )
 
@@ -86,7 +101,7 @@ _WORDS = {
     "max_num_seqs": "serve at most {value} sequences at once",
     "max_model_len": "serve at most {value} tokens",
     "kv_cache_dtype": "keep the cache in {value}",
-    "tensor_parallel": "spread the model over {value} GPUs",
+    "tensor_parallel": "spread the model over {value} GPUs, in `gpu.count` and `parallelism.tensor`",
     "gpu": "use {value}",
 }
 

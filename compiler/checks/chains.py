@@ -80,6 +80,24 @@ def steps_have_names(graph: ResourceGraph) -> Iterator[Diagnostic]:
             seen.setdefault(step.name, index)
 
 
+def steps_have_served_models(graph: ResourceGraph) -> Iterator[Diagnostic]:
+    """One engine answers every step: with the model that it loads, or an adapter on it; a provider has them all."""
+    for node, service in graph.of(Service):
+        engine, served = service.spec.engine, (service.spec.model, *service.spec.adapters)
+        if engine.container is not None or engine.hosted is not None or graph.get(Model, service.spec.model) is None:
+            continue
+        for index, step in enumerate(service.spec.steps):
+            if step.model is None or step.model in served or graph.get(Model, step.model) is None:
+                continue
+            yield CHAIN_STEP.at(
+                node.span("spec", "steps", index, "model"),
+                f"the engine of service `{node.name}` serves {', '.join(f'`{one}`' for one in served)}, and step"
+                f" `{step.name}` asks for `{step.model}`",
+                related=[Label(span=node.span("spec", "model"), text="what the engine loads")],
+                help=f"remove `model` from the step, or serve `{step.model}` in `adapters` if it is one",
+            )
+
+
 def inputs_are_filled(graph: ResourceGraph) -> Iterator[Diagnostic]:
     for node, service in graph.of(Service):
         for index, step in enumerate(service.spec.steps):
@@ -224,10 +242,17 @@ def _budgeted(one: _Input, source: _Source) -> Iterator[Diagnostic]:
     )
 
 
+def offers_chats(service: Service) -> bool:
+    """Whether an endpoint is answered by a model that writes."""
+    return any(one not in ("embeddings", "rerank") for one in service.spec.api.endpoints)
+
+
 def chats_have_a_prompt(graph: ResourceGraph) -> Iterator[Diagnostic]:
     for node, service in graph.of(Service):
         model = graph.get(Model, service.spec.model)
-        if service.spec.prompt is None and not service.spec.steps and model is not None and model.spec.task == "causal":
+        if service.spec.prompt is not None or service.spec.steps or not offers_chats(service):
+            continue
+        if model is not None and model.spec.task == "causal":
             yield MISSING_PROMPT.at(
                 node.key_span("spec"),
                 f"service `{node.name}` has neither a prompt nor steps",
@@ -239,6 +264,7 @@ def chats_have_a_prompt(graph: ResourceGraph) -> Iterator[Diagnostic]:
 
 CHECKS = (
     GraphCheck(name="chain-steps", ask=steps_have_names),
+    GraphCheck(name="chain-models", ask=steps_have_served_models),
     GraphCheck(name="chain-inputs", ask=inputs_are_filled),
     GraphCheck(name="service-prompt", ask=chats_have_a_prompt),
 )

@@ -77,12 +77,26 @@ def _syntax_problem(text: str) -> str | None:
     from jinja2 import TemplateSyntaxError
 
     try:
-        _parser().parse(text)
+        unknown = next(_unknown_names(_parser().parse(text)), None)
     except TemplateSyntaxError as error:
         return f"line {error.lineno}: {(error.message or 'it does not parse').rstrip('.')}"
     except RecursionError:
         return "it is nested too deeply"
-    return None if text.strip() else "it is empty"
+    return unknown if text.strip() else "it is empty"
+
+
+def _unknown_names(node: Any) -> Iterator[str]:
+    """Filters and tests that transformers does not have; inside of a condition Jinja looks for them once needed."""
+    from jinja2 import nodes
+
+    for one in node.iter_child_nodes():
+        if isinstance(one, (nodes.If, nodes.CondExpr)):
+            continue
+        if isinstance(one, nodes.Filter) and one.name not in _parser().filters:
+            yield f"line {one.lineno}: no filter is named `{one.name}`"
+        if isinstance(one, nodes.Test) and one.name not in _parser().tests:
+            yield f"line {one.lineno}: no test is named `{one.name}`"
+        yield from _unknown_names(one)
 
 
 @cache

@@ -32,12 +32,12 @@ TOKENS_A_MESSAGE = 3
 ANSWER_ROLE = "assistant"
 
 
-def prompts_fit_the_context(graph: ResourceGraph) -> Iterator[Diagnostic]:
+def prompts_fit_the_context(graph: ResourceGraph, files: Reader) -> Iterator[Diagnostic]:
     """One finding for a prompt and a model that declares a context, however many resources put them together."""
     seen: set[tuple[str, str]] = set()
     for use in prompt_uses(graph):
         prompt, line = graph.get(Prompt, use.prompt), lineage(graph, use.model)
-        limit = _limit(graph, use, line)
+        limit = _limit(graph, files, use, line)
         if prompt is None or limit is None or (use.prompt, limit.key) in seen:
             continue
         if any(analyse(message.content).problems for message in prompt.spec.messages):
@@ -56,7 +56,7 @@ class _Limit:
     key: str
 
 
-def _limit(graph: ResourceGraph, use: PromptUse, line: Lineage) -> _Limit | None:
+def _limit(graph: ResourceGraph, files: Reader, use: PromptUse, line: Lineage) -> _Limit | None:
     """The model's context, or what the service's engine is told to serve of it, whichever is shorter."""
     source = line.context_source
     node = graph.node(Model, source.metadata.name) if source is not None else None
@@ -68,10 +68,23 @@ def _limit(graph: ResourceGraph, use: PromptUse, line: Lineage) -> _Limit | None
         said = f"the engine of service `{use.node.name}` serves {told}"
         return _Limit(tokens=told, described=said, place=place, key=f"service/{use.node.name}")
     if source is None or node is None or context is None:
-        return None
+        return _configured(graph, files, use.model, line)
     said = f"model `{source.metadata.name}` has a context of {context}"
     place = node.span("spec", "contextLength")
     return _Limit(tokens=context, described=said, place=place, key=f"model/{source.metadata.name}")
+
+
+def _configured(graph: ResourceGraph, files: Reader, name: str, line: Lineage) -> _Limit | None:
+    """What the weights' own configuration has positions for, where nobody declares a context."""
+    if not line.whole or not (line.models[-1].spec.from_.path or line.models[-1].spec.from_.remote):
+        return None
+    from compiler.checks.model_facts import longest  # reads the catalogue of architectures
+
+    found = longest(graph, files, name)
+    if found is None:
+        return None
+    said = f"model `{name}` reads {found.tokens}, {found.said},"
+    return _Limit(tokens=found.tokens, described=said, place=found.place, key=f"model/{line.models[-1].metadata.name}")
 
 
 def _over_budget(
@@ -174,7 +187,7 @@ def random_weights_have_a_context(graph: ResourceGraph) -> Iterator[Diagnostic]:
 
 
 CHECKS = (
-    GraphCheck(name="context-budget", ask=prompts_fit_the_context),
+    FileCheck(name="context-budget", ask=prompts_fit_the_context),
     FileCheck(name="chat-template", ask=chats_have_a_template),
     GraphCheck(name="context-length", ask=random_weights_have_a_context),
 )

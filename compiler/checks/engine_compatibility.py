@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from typing import Literal
 
 from compiler.checks.engine_facts import engine_version, named_version
-from compiler.checks.model_facts import ModelFacts, model_facts
+from compiler.checks.model_facts import ModelFacts, configured_length, longest, model_facts
 from compiler.checks.question import FileCheck, GraphCheck
+from compiler.checks.service_gpus import gpus_of
 from compiler.diagnostics.catalogue import (
     CONTEXT_TOO_LONG,
     MISSING_PARSER,
@@ -25,6 +26,8 @@ from compiler.diagnostics.suggestions import did_you_mean
 from compiler.graph import ResourceGraph, ResourceNode
 from compiler.lineage import lineage
 from compiler.ports import Reader
+from compiler.sizing.architecture import Architecture
+from compiler.sizing.gpus import find_gpu
 from compiler.source import Span
 from llmops_spec.model import Model
 from llmops_spec.service import Service
@@ -135,15 +138,16 @@ def contexts_are_the_models(graph: ResourceGraph, files: Reader) -> Iterator[Dia
         asked = service.spec.engine.max_length
         if asked is None:
             continue
-        limit, place, origin = _model_limit(graph, files, service.spec.model)
-        if limit is None or asked <= limit:
+        limit = longest(graph, files, service.spec.model)
+        if limit is None or asked <= limit.tokens:
             continue
         yield CONTEXT_TOO_LONG.at(
             _length_place(node, service),
-            f"the engine is told to serve {asked} tokens, and model `{service.spec.model}` reads {limit}",
-            related=[Label(span=place, text=origin)] if place is not None else [],
-            note=f"{asked} > {limit}: beyond what it was trained on a model answers nonsense; engines refuse to start",
-            help=f"set it to at most {limit}",
+            f"the engine is told to serve {asked} tokens, and model `{service.spec.model}` reads {limit.tokens}",
+            related=[Label(span=limit.place, text=limit.said)],
+            note=f"{asked} > {limit.tokens}: beyond what it was trained on a model answers nonsense;"
+            " engines refuse to start",
+            help=f"set it to at most {limit.tokens}",
         )
 
 
@@ -153,19 +157,23 @@ def _length_place(node: ResourceNode, service: Service) -> Span:
     return node.span("spec", "engine", name, keys[name])
 
 
-def _model_limit(graph: ResourceGraph, files: Reader, name: str) -> tuple[int | None, Span | None, str]:
-    """The longest sequence of a model: as declared, else as its configuration has it, a rope factor included."""
-    source = lineage(graph, name).context_source
-    declared = graph.node(Model, source.metadata.name) if source is not None else None
-    if source is not None and declared is not None:
-        return source.spec.context_length, declared.span("spec", "contextLength"), "the model's context"
-    facts = model_facts(graph, files, name)
-    if not isinstance(facts, ModelFacts) or facts.architecture.max_positions is None:
-        return None, None, ""
-    node = graph.node(Model, name)
-    place = node.key_span("spec", "from") if node is not None else None
-    limit = int(facts.architecture.max_positions * max(facts.architecture.rope_factor, 1.0))
-    return limit, place, f"from {facts.origin}"
+def declared_lengths_are_configured(graph: ResourceGraph, files: Reader) -> Iterator[Diagnostic]:
+    """A context that is declared for weights is one that their configuration has positions for."""
+    for node, model in graph.of(Model):
+        declared = model.spec.context_length
+        if declared is None or model.spec.from_.scratch is not None:
+            continue
+        facts = model_facts(graph, files, node.name)
+        limit = configured_length(facts)
+        if limit is None or declared <= limit or not isinstance(facts, ModelFacts):
+            continue
+        yield CONTEXT_TOO_LONG.at(
+            node.span("spec", "contextLength"),
+            f"model `{node.name}` is said to read {declared} tokens, and its configuration has {limit} positions",
+            related=[Label(span=node.key_span("spec", "from"), text=f"from {facts.origin}")],
+            note=f"{declared} > {limit}: an engine refuses to serve more than the configuration has",
+            help=f"set `contextLength: {limit}` at most, or extend the configuration's rope scaling first",
+        )
 
 
 def weights_load_in_time(graph: ResourceGraph, files: Reader) -> Iterator[Diagnostic]:
@@ -176,10 +184,9 @@ def weights_load_in_time(graph: ResourceGraph, files: Reader) -> Iterator[Diagno
         facts = model_facts(graph, files, service.spec.model)
         if limit is None or gpu is None or not isinstance(facts, ModelFacts):
             continue
-        size = facts.architecture.weight_bytes or facts.architecture.parameters * 2
-        types = [gpu.type] if isinstance(gpu.type, str) else gpu.type
+        size, cards = _least_bytes(facts.architecture), gpus_of(service)
         for index, pool in enumerate(pools):
-            if pool.gpu not in types or pool.read_gib_per_second is None:
+            if find_gpu(pool.gpu) not in cards or pool.read_gib_per_second is None:
                 continue
             share = size / service.spec.nodes
             needed = share / GIB / pool.read_gib_per_second
@@ -197,10 +204,21 @@ def weights_load_in_time(graph: ResourceGraph, files: Reader) -> Iterator[Diagno
             )
 
 
+def _least_bytes(architecture: Architecture) -> float:
+    """Of the weights: as counted, else as if everything were in the format of its linear layers."""
+    if architecture.weight_bytes is not None:
+        return architecture.weight_bytes
+    plain = 32 if architecture.dtype == "float32" else 16
+    quantized = architecture.quantization
+    bits = plain if quantized is None else quantized.bits or 4
+    return architecture.parameters * min(bits, plain) / 8
+
+
 CHECKS = (
     GraphCheck(name="engine-version", ask=versions_are_known),
     FileCheck(name="architecture", ask=architectures_are_supported),
     GraphCheck(name="parsers", ask=parsers_fit_the_model),
     FileCheck(name="engine-context", ask=contexts_are_the_models),
+    FileCheck(name="model-context", ask=declared_lengths_are_configured),
     FileCheck(name="startup-budget", ask=weights_load_in_time),
 )

@@ -14,13 +14,17 @@ from compiler.diagnostics.model import Diagnostic, Label
 from compiler.graph import ResourceGraph, ResourceNode
 from llmops_spec.model import FromHosted, Model
 
+_OPENAI = r"-\d{4}-\d{2}-\d{2}$|-\d{4}$|^ft:|^text-embedding-(3-small|3-large|ada-002)$"
+"""Snapshots are dated; a fine-tune is one, and models of vectors have none but themselves."""
+_CLAUDE = r"claude-[a-z]+-(4-[6-9]|[5-9](-\d)?)"
+"""From 4.6 on, names without a date are of one state (Anthropic, "Model IDs and versioning")."""
 DATED = {
-    "openai": (r"-\d{4}-\d{2}-\d{2}$|-\d{4}$", "`gpt-4o-2024-08-06`"),
-    "azure": (r"-\d{4}-\d{2}-\d{2}$|-\d{4}$", "`gpt-4o-2024-08-06`"),
-    "anthropic": (r"-\d{8}$", "`claude-3-5-sonnet-20241022`"),
-    "google": (r"-\d{3}$|-\d{2}-\d{2}$|@\d+$", "`gemini-2.0-flash-001`"),
+    "openai": (_OPENAI, "`gpt-4o-2024-08-06`"),
+    "azure": (_OPENAI, "`gpt-4o-2024-08-06`"),
+    "anthropic": (rf"-\d{{8}}$|^{_CLAUDE}$", "`claude-sonnet-4-5-20250929` or `claude-sonnet-4-6`"),
+    "google": (r"-\d{3}$|-\d{2}-\d{2,4}$|@\d+$|^gemini-\d+\.\d+-(pro|flash|flash-lite)$", "`gemini-2.0-flash-001`"),
     "mistral": (r"-\d{4}$", "`mistral-large-2411`"),
-    "bedrock": (r"-v\d+:\d+$", "`anthropic.claude-3-5-sonnet-20241022-v2:0`"),
+    "bedrock": (rf"[.-]v?\d+:\d+$|-v\d+$|anthropic\.{_CLAUDE}$", "`anthropic.claude-3-5-sonnet-20241022-v2:0`"),
 }
 """Provider to how its names of one state end, by its own model list, with an example."""
 
@@ -72,17 +76,22 @@ def remote_code_is_let_in_by_name(graph: ResourceGraph) -> Iterator[Diagnostic]:
 def gated_models_have_a_token(graph: ResourceGraph) -> Iterator[Diagnostic]:
     if graph.project.spec.sources.hub.token is not None:
         return
-    for node, model in graph.of(Model):
-        entry = graph.lock.model(model)
-        if entry is not None and entry.gated:
-            yield GATED_MODEL.at(
-                node.span("spec", "from", "huggingFace", "repository"),
-                f"the weights of model `{node.name}` are given to those alone who accepted its terms, and the project"
-                " names no token",
-                related=[Label(span=graph.lock.span(entry), text="gated, as it was locked")],
-                note="the lock holds digests, not bytes: every machine that fetches them must show a token",
-                help="add `sources: {hub: {token: {env: HF_TOKEN}}}` to the Project",
-            )
+    locked = [(node, graph.lock.model(model)) for node, model in graph.of(Model)]
+    gated = [(node, entry) for node, entry in locked if entry is not None and entry.gated]
+    if not gated:
+        return
+    (node, entry), *others = gated  # one token opens them all, so one is missing
+    more = (
+        Label(span=other.span("spec", "from", "huggingFace", "repository"), text="gated too") for other, _ in others
+    )
+    yield GATED_MODEL.at(
+        node.span("spec", "from", "huggingFace", "repository"),
+        f"the weights of model `{node.name}` are given to those alone who accepted its terms, and the project"
+        " names no token",
+        related=[Label(span=graph.lock.span(entry), text="gated, as it was locked"), *more],
+        note="the lock holds digests, not bytes: every machine that fetches them must show a token",
+        help="add `sources: {hub: {token: {env: HF_TOKEN}}}` to the Project",
+    )
 
 
 CHECKS = (

@@ -1,4 +1,4 @@
-"""What the lock says of remote weights and rows: that they are pinned, can be loaded safely, and are as many as declared.
+"""What the lock says of remote weights and rows: that they are pinned, load safely, and are as many as declared.
 
 Reports `unlocked-artifact`, `unsafe-weights`, `missing-weights`, `too-few-rows`. Silent where the lock itself is wrong.
 """

@@ -8,9 +8,11 @@ of published architectures. A check that lacks facts says which, and how to get 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import cast
+from functools import lru_cache
+from typing import Final, TypeAlias, cast
+from weakref import WeakKeyDictionary
 
 from compiler.checks.models import MAX_CONFIGURATION_BYTES
 from compiler.graph import ResourceGraph
@@ -19,6 +21,7 @@ from compiler.lockfile import LOCK_FILE
 from compiler.ports import Reader
 from compiler.sizing.architecture import Architecture, read_architecture
 from compiler.sizing.layers import Quantization
+from compiler.source import Span
 from llmops_spec.digests import Json
 from llmops_spec.engine import WeightFormat
 from llmops_spec.model import FromScratch, Model, Quantize
@@ -34,6 +37,11 @@ _SHAPES: Mapping[WeightFormat, tuple[int, int | None]] = {
     "gguf": (4, 32),
 }
 """Format to its bits a weight, and how many weights usually share a scale."""
+
+MOST: Final = 10**12
+"""No fact of a model is larger: sizes and counts beyond it are no facts, and arithmetic with them would overflow."""
+DEEPEST: Final = 50
+"""Configurations nest a few levels: a model of pictures holds a model of texts, which holds its positions."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +63,50 @@ class MissingFacts:
 def model_facts(graph: ResourceGraph, files: Reader, name: str | None) -> ModelFacts | MissingFacts | None:
     """Facts of the weights that the named model is loaded as.
 
-    None where there is nothing to say: the model or a model that it is made from is missing, poisoned, or hosted.
+    None where there is nothing to say: the model or a model that it is made from is missing, poisoned, hosted, or not
+    locked. Several checks ask for the same model, so what was found is kept for as long as the graph.
     """
+    kept = _KEPT.setdefault(graph, {})
+    if (files, name) not in kept:
+        kept[files, name] = _facts(graph, files, name)
+    return kept[files, name]
+
+
+_Kept: TypeAlias = dict[tuple[Reader, str | None], "ModelFacts | MissingFacts | None"]
+_KEPT: Final[WeakKeyDictionary[ResourceGraph, _Kept]] = WeakKeyDictionary()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Longest:
+    """The longest sequence of a model in tokens, and who says so."""
+
+    tokens: int
+    place: Span
+    said: str
+
+
+def longest(graph: ResourceGraph, files: Reader, name: str) -> Longest | None:
+    """As the model or one that it is made from declares, else as its configuration has it; None where nobody says."""
+    source = lineage(graph, name).context_source
+    declared = graph.node(Model, source.metadata.name) if source is not None else None
+    if source is not None and source.spec.context_length is not None and declared is not None:
+        place = declared.span("spec", "contextLength")
+        return Longest(tokens=source.spec.context_length, place=place, said="the model's context")
+    found, node = model_facts(graph, files, name), graph.node(Model, name)
+    tokens = configured_length(found)
+    if tokens is None or node is None or not isinstance(found, ModelFacts):
+        return None
+    return Longest(tokens=tokens, place=node.key_span("spec", "from"), said=f"from {found.origin}")
+
+
+def configured_length(known: ModelFacts | MissingFacts | None) -> int | None:
+    """Tokens that a configuration has positions for, a rope factor included."""
+    if not isinstance(known, ModelFacts) or known.architecture.max_positions is None:
+        return None
+    return int(known.architecture.max_positions * max(known.architecture.rope_factor, 1.0))
+
+
+def _facts(graph: ResourceGraph, files: Reader, name: str | None) -> ModelFacts | MissingFacts | None:
     line = lineage(graph, name)
     if not line.whole:
         return None
@@ -77,10 +127,14 @@ def _first_facts(graph: ResourceGraph, files: Reader, model: Model) -> ModelFact
         return _of_folder(source.path.rstrip("/"), files, model.metadata.name)
     locked = graph.lock.model(model)
     if locked is not None and locked.config:
-        name = model.metadata.name
-        architecture = read_architecture(locked.config, name=name, weight_bytes=locked.weight_bytes)
+        name, config = model.metadata.name, cast("Mapping[str, Json]", _bounded(locked.config))
+        architecture = read_architecture(config, name=name, weight_bytes=locked.weight_bytes)
         return ModelFacts(architecture=architecture, origin=f"`{LOCK_FILE}`")
-    return _published(source.hugging_face.repository) if source.hugging_face is not None else None
+    published = _published(source.hugging_face.repository) if source.hugging_face is not None else None
+    if published is not None or locked is None:
+        return published  # what is not locked is reported as that
+    remedy = "it was locked without a `config.json`: name a source that has one beside the weights"
+    return MissingFacts(fact="its architecture", remedy=remedy)
 
 
 def _drawn(scratch: FromScratch, model: Model) -> ModelFacts:
@@ -109,20 +163,47 @@ def _of_folder(folder: str, files: Reader, name: str) -> ModelFacts | MissingFac
         return None  # `missing-weights` says so
     if fact.bytes > MAX_CONFIGURATION_BYTES:
         return MissingFacts(fact="its architecture", remedy=f"`{path}` is no model configuration: it is too large")
-    config = _json(files, path)
-    if config is None:
+    architecture = _read(_bytes(files, path), _bytes(files, f"{folder}/model.safetensors.index.json"))
+    if architecture is None:
         return MissingFacts(fact="its architecture", remedy=f"`{path}` is not a JSON object: write the folder anew")
-    index = _json(files, f"{folder}/model.safetensors.index.json")
-    architecture = read_architecture(config, name=name, weight_bytes=_total_size(index))
-    return ModelFacts(architecture=architecture, origin=f"`{path}`")
+    return ModelFacts(architecture=replace(architecture, name=name), origin=f"`{path}`")
 
 
-def _json(files: Reader, path: str) -> Mapping[str, Json] | None:
+def _bytes(files: Reader, path: str) -> bytes:
+    """What a file holds; nothing where it is not there."""
     try:
-        value: object = json.loads(files.read(path))
-    except (OSError, ValueError, RecursionError):
+        return files.read(path)
+    except OSError:
+        return b""
+
+
+@lru_cache(maxsize=256)
+def _read(config: bytes, index: bytes) -> Architecture | None:
+    """The architecture in the bytes of a `config.json`, the same for every model and environment that names it."""
+    found = json_object(config)
+    if found is None:
         return None
-    return cast("Mapping[str, Json]", value) if isinstance(value, dict) else None
+    return read_architecture(found, name="", weight_bytes=_total_size(json_object(index)))
+
+
+def json_object(data: bytes) -> Mapping[str, Json] | None:
+    """The object in a JSON file that somebody else wrote, with numbers within bounds; None where it holds none."""
+    try:
+        value: object = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    return cast("Mapping[str, Json]", _bounded(cast("Json", value))) if isinstance(value, dict) else None
+
+
+def _bounded(value: Json, depth: int = 0) -> Json:
+    """The value with null for numbers above `MOST` and for what is nested too deeply: neither is a fact of a model."""
+    if depth > DEEPEST or (isinstance(value, (int, float)) and not -MOST <= value <= MOST):
+        return None
+    if isinstance(value, Mapping):
+        return {key: _bounded(one, depth + 1) for key, one in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_bounded(one, depth + 1) for one in value]
+    return value
 
 
 def _total_size(index: Mapping[str, Json] | None) -> int | None:
@@ -131,12 +212,12 @@ def _total_size(index: Mapping[str, Json] | None) -> int | None:
     return size if isinstance(size, int) and size > 0 else None
 
 
-def _published(repository: str) -> ModelFacts | MissingFacts:
+def _published(repository: str) -> ModelFacts | None:
     from compiler.sizing.models import find_model  # reads the whole catalogue
 
     found = find_model(repository)
     if found is None:
-        return MissingFacts(fact="its architecture", remedy="run `llmops lock`, which reads its `config.json`")
+        return None
     return ModelFacts(architecture=found.architecture, origin=f"`{repository}` in the catalogue")
 
 

@@ -53,7 +53,7 @@ def adapters_sit_on_their_base(graph: ResourceGraph) -> Iterator[Diagnostic]:
 
 def _trained_adapter(node: ResourceNode, model: Model, training: Training, made: ResourceNode) -> Iterator[Diagnostic]:
     base, adapter_of = training.spec.base, model.spec.adapter_of
-    if training.spec.method != "lora":
+    if not makes_adapter(training):
         if adapter_of is not None:
             yield ADAPTER_BASE_MISMATCH.at(
                 node.key_span("spec", "adapterOf"),
@@ -77,6 +77,13 @@ def _trained_adapter(node: ResourceNode, model: Model, training: Training, made:
             note="an adapter holds differences to the weights that it was trained on; on others they mean nothing",
             help=f"write `adapterOf: {base}`",
         )
+
+
+def makes_adapter(training: Training) -> bool:
+    """`lora` and `qlora` always do, `dpo` where it is given an adapter's shape."""
+    return training.spec.method in ("lora", "qlora") or (
+        training.spec.method == "dpo" and training.spec.lora is not None
+    )
 
 
 def folders_hold_safe_weights(graph: ResourceGraph, files: Reader) -> Iterator[Diagnostic]:
@@ -194,7 +201,7 @@ def used_models_are_trained(graph: ResourceGraph) -> Iterator[Diagnostic]:
         if model is None or node is None or model.spec.from_.scratch is None:
             continue
         training = graph.get(Training, use.node.name) if use.node.kind == Training.KIND else None
-        if training is not None and training.spec.method != "lora":
+        if training is not None and training.spec.method in ("pretrain", "full"):
             continue  # a training in full is how random weights become something
         yield UNTRAINED_MODEL.at(
             use.model_span(),

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from compiler.checks.model_facts import ModelFacts, model_facts
 from compiler.checks.question import FileCheck
+from compiler.checks.service_gpus import type_place
 from compiler.checks.service_requests import requests_of
 from compiler.diagnostics.catalogue import DTYPE_NOT_ON_GPU, QUANTIZATION_MISMATCH, QUANTIZATION_NOT_ON_GPU
 from compiler.diagnostics.model import Diagnostic, Label
@@ -29,12 +30,17 @@ def _settings(service: Service) -> tuple[Precision, WeightFormat | None] | None:
 
 
 def numbers_exist_on_the_gpu(graph: ResourceGraph, files: Reader) -> Iterator[Diagnostic]:
+    told: set[str] = set()
     for node, service, facts, request in requests_of(graph, files):
+        assert service.spec.gpu is not None  # there is a card
         origin = Label(span=node.span("spec", "model"), text=f"from {facts.origin}")
         for broken in dtype_supported(request):
+            if node.id in told:
+                continue  # one word on the engine mends it for every card
+            told.add(node.id)
             key = ("spec", "engine", service.spec.engine.name, "dtype")
             yield DTYPE_NOT_ON_GPU.at(
-                node.span(*key) if node.has(*key) else node.span("spec", "gpu", "type"),
+                node.span(*key) if node.has(*key) else type_place(node, service.spec.gpu, request.gpu),
                 f"model `{service.spec.model}` would be loaded in a number format that {request.gpu.name} does not"
                 " compute in",
                 related=[origin],
@@ -44,7 +50,7 @@ def numbers_exist_on_the_gpu(graph: ResourceGraph, files: Reader) -> Iterator[Di
         for broken in format_supported(request):
             if broken.fatal:
                 yield QUANTIZATION_NOT_ON_GPU.at(
-                    node.span("spec", "gpu", "type"),
+                    type_place(node, service.spec.gpu, request.gpu),
                     f"{request.gpu.name} has no kernels for the weights of model `{service.spec.model}`",
                     related=[Label(span=_format_place(node, service), text="the format")],
                     note=broken.text,

@@ -54,7 +54,7 @@ def is_about_engines(graph: ResourceGraph) -> bool:
     volume = environment.store.pvc
     return (
         bool(environment.gpu_pools)
-        or (volume is not None and volume.access_mode == "ReadWriteOnce")
+        or (volume is not None and volume.access_mode != "ReadWriteMany")
         or any(True for _ in graph.of(Retriever))
         or any(_is_placed(service.spec) for _, service in graph.of(Service))
         or any(training.spec.distribution is not None for _, training in graph.of(Training))
@@ -67,9 +67,10 @@ def _is_elsewhere(model: Model) -> bool:
 
 
 def _is_placed(spec: ServiceSpec) -> bool:
+    offered = set(spec.api.endpoints) & {"embeddings", "rerank"}
     asked = (spec.gpu, spec.parallelism, spec.scaling, spec.rollout, spec.route, spec.retrieval, spec.startup_seconds)
     more = spec.workload != "deployment" or spec.nodes > 1 or bool(spec.adapters)
-    return more or spec.engine.transformers is None or any(one is not None for one in asked)
+    return more or bool(offered) or spec.engine.transformers is None or any(one is not None for one in asked)
 
 
 CHECKS: Final = tuple(Family(name=one) for one in FAMILIES)

@@ -39,13 +39,13 @@ def tensors_divide_evenly(graph: ResourceGraph, files: Reader) -> Iterator[Diagn
         broken = [one for rule in SHARDS for one in rule(request) if one.fatal]
         if not broken:
             continue
-        fitting = [ranks for ranks in (1, 2, 4, 8, 16) if not _broken_at(request, ranks)]
+        fitting = [ranks for ranks in (1, 2, 4, 8, 16) if not _broken_at(request, ranks)] or [1]
         yield UNEVEN_SHARDS.at(
             node.span("spec", "parallelism", "tensor"),
             f"model `{service.spec.model}` cannot be split over {request.tensor_parallel} GPUs",
             related=[Label(span=node.span("spec", "model"), text=f"from {facts.origin}")],
             note="\n".join(one.text for one in broken),
-            help=f"use one of {', '.join(map(str, fitting))}",
+            help=f"set `tensor` to {' or '.join(map(str, fitting))}, with as many GPUs",
         )
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from compiler.checks.engine_facts import engine_version, named_version
 from compiler.checks.question import GraphCheck
-from compiler.checks.service_gpus import gpu_types
+from compiler.checks.service_gpus import ON_GPUS, gpu_types
 from compiler.diagnostics.catalogue import (
     API_MISMATCH,
     CUDA_DRIVER,
@@ -26,10 +26,13 @@ from compiler.diagnostics.model import Diagnostic, Label
 from compiler.graph import ResourceGraph, ResourceNode
 from compiler.sizing.engines import version_number
 from compiler.sizing.gpus import find_gpu
+from compiler.source import Span
 from llmops_spec.environment import GpuPool
+from llmops_spec.evaluation import Evaluation
 from llmops_spec.gpu import Gpu
 from llmops_spec.model import Model
 from llmops_spec.service import Service, ServiceSpec
+from llmops_spec.training import Training
 
 WORKLOADS = {
     "transformers": ("deployment",),
@@ -86,10 +89,41 @@ def hosted_models_have_hosted_engines(graph: ResourceGraph) -> Iterator[Diagnost
             yield HOSTED_MISMATCH.at(node.key_span("spec", "gpu"), said, help="remove `gpu`")
 
 
+def hosted_models_are_asked_only(graph: ResourceGraph) -> Iterator[Diagnostic]:
+    """Nothing of a hosted model lies here: it is no base, no draft, and nothing that an engine of ours measures."""
+    for place, described, name, advice in _loaded(graph):
+        model, declared = graph.get(Model, name), graph.node(Model, name)
+        if model is None or declared is None or model.spec.from_.hosted is None:
+            continue
+        yield HOSTED_MISMATCH.at(
+            place,
+            f"model `{name}` is hosted, so {described} has no weights to load",
+            related=[Label(span=declared.key_span("spec", "from"), text="where the model comes from")],
+            help=advice,
+        )
+
+
+def _loaded(graph: ResourceGraph) -> Iterator[tuple[Span, str, str, str]]:
+    """Every place but a service's `model` that needs weights: where, what for, the model, and what to do about it."""
+    weights = "name a model with weights of its own"
+    for node, training in graph.of(Training):
+        yield node.span("spec", "base"), f"training `{node.name}`", training.spec.base, weights
+    for node, evaluation in graph.of(Evaluation):
+        subject = evaluation.spec.subject
+        if subject.engine.hosted is None:
+            place, advice = node.span("spec", "subject", "model"), "write `engine: {hosted: {}}` in its `subject`"
+            yield place, f"the engine of evaluation `{node.name}`", subject.model, advice
+    for node, service in graph.of(Service):
+        vllm = service.spec.engine.vllm
+        if vllm is not None and vllm.draft_model is not None:
+            place = node.span("spec", "engine", "vllm", "draftModel")
+            yield place, f"the engine of service `{node.name}`", vllm.draft_model, weights
+
+
 def ranks_are_the_gpus(graph: ResourceGraph) -> Iterator[Diagnostic]:
     for node, service in graph.of(Service):
         spec = service.spec
-        if spec.parallelism is None or spec.engine.hosted is not None:
+        if spec.parallelism is None or spec.engine.hosted is not None or (spec.gpu is None and _needs_gpu(spec)):
             continue
         ranks, axes = spec.parallelism.ranks, spec.parallelism
         gpus = spec.gpu.count * spec.nodes if spec.gpu is not None else 0
@@ -109,6 +143,11 @@ def ranks_are_the_gpus(graph: ResourceGraph) -> Iterator[Diagnostic]:
         )
 
 
+def _needs_gpu(spec: ServiceSpec) -> bool:
+    """Without one, `missing-gpu` says so."""
+    return spec.engine.name in ON_GPUS
+
+
 def gpus_take_part(graph: ResourceGraph) -> Iterator[Diagnostic]:
     """Several GPUs without a word on how the model is spread over them."""
     for node, service in graph.of(Service):
@@ -121,7 +160,9 @@ def gpus_take_part(graph: ResourceGraph) -> Iterator[Diagnostic]:
                 node.span("spec", "gpu", "count") if spec.gpu.count > 1 else node.span("spec", "nodes"),
                 f"a replica of service `{node.name}` has {gpus} GPUs, and its model is spread over one",
                 note="engines use one GPU unless they are told otherwise; the others would be paid for and idle",
-                help=f"add `parallelism: {{tensor: {gpus}}}`",
+                help="set `count: 1`: engine `transformers` spreads no model"
+                if spec.engine.transformers is not None
+                else f"add `parallelism: {{tensor: {gpus}}}`, if the model divides by it; or ask for one GPU",
             )
 
 
@@ -136,7 +177,8 @@ def pools_have_the_gpus(graph: ResourceGraph) -> Iterator[Diagnostic]:
         gpu = service.spec.gpu
         if gpu is None or any(pool.gpus_per_node >= gpu.count for pool in _pools_for(gpu, pools)):
             continue
-        if any(find_gpu(one) is None for one in gpu_types(gpu)):
+        named = (*gpu_types(gpu), *(pool.gpu for pool in pools))
+        if any(find_gpu(one) is None for one in named):
             continue  # `unknown-gpu` says so
         matching = _pools_for(gpu, pools)
         listed = Label(span=graph.environment_node.key_span("spec", "gpuPools"), text="the pools")
@@ -146,7 +188,7 @@ def pools_have_the_gpus(graph: ResourceGraph) -> Iterator[Diagnostic]:
                 node.span("spec", "gpu", "count"),
                 f"a pod of service `{node.name}` asks for {gpu.count} GPUs, and no machine has more than {most}",
                 related=[listed],
-                help=f"ask for {most}, and spread a replica over `nodes: {-(-gpu.count // most)}`",
+                help=_spread(service.spec, gpu.count, most),
             )
         else:
             offered = ", ".join(sorted({pool.gpu for pool in pools}))
@@ -157,6 +199,16 @@ def pools_have_the_gpus(graph: ResourceGraph) -> Iterator[Diagnostic]:
                 related=[listed],
                 help=f"ask for {offered}, or add a pool",
             )
+
+
+def _spread(spec: ServiceSpec, count: int, most: int) -> str:
+    """As many GPUs in all, on machines that have at most so many."""
+    each = max(one for one in range(1, most + 1) if count % one == 0)
+    several = [one for one in WORKLOADS.get(spec.engine.name, ()) if one in OF_SEVERAL_PODS]
+    if not several:
+        return f"ask for {most} at most, or add a pool of larger machines"
+    workload = "" if spec.workload in several else f", in `workload: {several[0]}`"
+    return f"set `count: {each}` and `nodes: {count // each * spec.nodes}`{workload}; or add a pool of larger machines"
 
 
 def _pools_for(gpu: Gpu, pools: list[GpuPool]) -> list[GpuPool]:
@@ -246,9 +298,13 @@ def drivers_run_the_engine(graph: ResourceGraph) -> Iterator[Diagnostic]:
 
 def volumes_reach_every_pod(graph: ResourceGraph) -> Iterator[Diagnostic]:
     volume = graph.environment.spec.store.pvc
-    if volume is None or volume.access_mode != "ReadWriteOnce":
+    if volume is None or volume.access_mode == "ReadWriteMany":
         return
     place = graph.environment_node.span("spec", "store", "pvc", "accessMode")
+    if volume.access_mode == "ReadOnlyMany":
+        said = f"nothing can be written to volume claim `{volume.claim}`, and jobs write what they make to the store"
+        yield VOLUME_ACCESS.at(place, said, label="read only", help="use a claim with `ReadWriteMany`")
+        return
     for node, service in graph.of(Service):
         spec = service.spec
         pods = (spec.scaling.max if spec.scaling is not None else spec.replicas) * spec.nodes
@@ -260,7 +316,7 @@ def volumes_reach_every_pod(graph: ResourceGraph) -> Iterator[Diagnostic]:
                 label="one machine only",
                 related=[Label(span=node.key_span("spec", _pods_key(spec)), text=f"{pods} pods")],
                 note="the second pod that lands on another machine waits for ever",
-                help="use a claim with `ReadWriteMany` or `ReadOnlyMany`",
+                help="use a claim with `ReadWriteMany`",
             )
 
 
@@ -299,6 +355,7 @@ def apis_agree(graph: ResourceGraph) -> Iterator[Diagnostic]:
 CHECKS = (
     GraphCheck(name="workload", ask=workloads_hold_the_engine),
     GraphCheck(name="hosted", ask=hosted_models_have_hosted_engines),
+    GraphCheck(name="hosted-weights", ask=hosted_models_are_asked_only),
     GraphCheck(name="ranks", ask=ranks_are_the_gpus),
     GraphCheck(name="idle-gpus", ask=gpus_take_part),
     GraphCheck(name="gpu-pools", ask=pools_have_the_gpus),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from compiler.checks.model_facts import ModelFacts, model_facts
+from compiler.checks.model_facts import ModelFacts, longest, model_facts
 from compiler.checks.question import FileCheck, GraphCheck
 from compiler.diagnostics.catalogue import (
     CHUNK_SIZE,
@@ -20,14 +20,13 @@ from compiler.diagnostics.catalogue import (
 from compiler.diagnostics.model import Diagnostic, Label
 from compiler.diagnostics.suggestions import did_you_mean
 from compiler.graph import ResourceGraph, ResourceNode
-from compiler.lineage import context_length
 from compiler.ports import Reader
 from compiler.source import Span
 from llmops_spec.evaluation import Evaluation
 from llmops_spec.model import Model
 from llmops_spec.prompt import Prompt
 from llmops_spec.retriever import Retriever
-from llmops_spec.service import Service
+from llmops_spec.service import Retrieval, Service
 from llmops_spec.training import Training
 
 MARKS_AROUND_A_PASSAGE = 2
@@ -35,18 +34,32 @@ MARKS_AROUND_A_PASSAGE = 2
 
 
 def models_have_their_task(graph: ResourceGraph) -> Iterator[Diagnostic]:
+    """One finding for a model and a task that it does not have, at the first place that names it."""
+    roles: dict[tuple[str, tuple[str, ...]], list[tuple[Span, str]]] = {}
     for place, described, name, wanted in _roles(graph):
+        roles.setdefault((name, wanted), []).append((place, described))
+    for (name, wanted), ((place, described), *others) in roles.items():
         model, node = graph.get(Model, name), graph.node(Model, name)
         if model is None or node is None or model.spec.task in wanted:
             continue
         span = node.span("spec", "task") if node.has("spec", "task") else node.key_span("spec")
-        said = " or ".join(f"`{one}`" for one in wanted)
+        tasks = " or ".join(f"`{one}`" for one in wanted)
         yield MODEL_TASK.at(
             place,
-            f"{described} needs a model of task {said}, and `{name}` is `{model.spec.task}`",
-            related=[Label(span=span, text=f"task {model.spec.task}")],
-            help=f"name another model, or declare `task: {wanted[0]}` if that is what it computes",
+            f"{described} needs a model of task {tasks}, and `{name}` is `{model.spec.task}`",
+            related=[
+                Label(span=span, text=f"task {model.spec.task}"),
+                *(Label(span=other, text=f"{said} too") for other, said in others),
+            ],
+            help=_another(described, model.spec.task, wanted[0]),
         )
+
+
+def _another(described: str, task: str, wanted: str) -> str:
+    endpoint = {"embedding": "embeddings", "reranker": "rerank"}.get(task)
+    if wanted == "causal" and described.startswith("endpoint") and endpoint is not None:
+        return f"write `api: {{endpoints: [{endpoint}]}}`, or name another model"
+    return f"name another model, or declare `task: {wanted}` if that is what it computes"
 
 
 def _roles(graph: ResourceGraph) -> Iterator[tuple[Span, str, str, tuple[str, ...]]]:
@@ -58,8 +71,7 @@ def _roles(graph: ResourceGraph) -> Iterator[tuple[Span, str, str, tuple[str, ..
     for node, service in graph.of(Service):
         if service.spec.prompt is not None or service.spec.steps:
             yield node.span("spec", "model"), "a service with a prompt", service.spec.model, ("causal",)
-        else:
-            yield from _served_without_a_prompt(node, service)
+        yield from _offered(node, service)
     for node, evaluation in graph.of(Evaluation):
         place = node.span("spec", "subject", "model")
         yield place, "an evaluation of answers", evaluation.spec.subject.model, ("causal",)
@@ -67,16 +79,27 @@ def _roles(graph: ResourceGraph) -> Iterator[tuple[Span, str, str, tuple[str, ..
         yield node.span("spec", "base"), "a training on texts", training.spec.base, ("causal",)
 
 
-def _served_without_a_prompt(node: ResourceNode, service: Service) -> Iterator[tuple[Span, str, str, tuple[str, ...]]]:
+def _offered(node: ResourceNode, service: Service) -> Iterator[tuple[Span, str, str, tuple[str, ...]]]:
+    """What callers may ask of the model itself; beside rails, `uncovered-route` speaks of what is no chat."""
+    chats = service.spec.prompt is not None or bool(service.spec.steps)
     for index, endpoint in enumerate(service.spec.api.endpoints):
-        if endpoint in ("embeddings", "rerank"):
-            wanted = ("embedding",) if endpoint == "embeddings" else ("reranker",)
+        wanted = {"embeddings": ("embedding",), "rerank": ("reranker",)}.get(endpoint, ("causal",))
+        if not chats or (wanted != ("causal",) and not service.spec.guardrails):
             yield node.span("spec", "api", "endpoints", index), f"endpoint `{endpoint}`", service.spec.model, wanted
 
 
 def retrieval_fills_the_prompt(graph: ResourceGraph) -> Iterator[Diagnostic]:
     for node, service in graph.of(Service):
         retrieval = service.spec.retrieval
+        if retrieval is not None and service.spec.prompt is None:
+            yield RETRIEVAL_VARIABLE.at(
+                node.key_span("spec", "retrieval"),
+                f"service `{node.name}` has no prompt that passages could be put into",
+                note="retrieval fills a variable of `prompt`; the steps of a chain are filled by their `inputs`"
+                if service.spec.steps
+                else "",
+                help="remove `retrieval`, or serve one `prompt`" if service.spec.steps else "add `prompt: …`",
+            )
         prompt, written = graph.get(Prompt, service.spec.prompt), graph.node(Prompt, service.spec.prompt)
         if retrieval is None or prompt is None or written is None:
             continue
@@ -88,6 +111,7 @@ def retrieval_fills_the_prompt(graph: ResourceGraph) -> Iterator[Diagnostic]:
                     related=[Label(span=written.key_span("spec", "variables"), text="its variables")],
                     help=did_you_mean(name, prompt.spec.variables),
                 )
+        yield from _fit_for_text(node, retrieval, prompt, written)
         retriever, declared = graph.get(Retriever, retrieval.retriever), graph.node(Retriever, retrieval.retriever)
         variable = prompt.spec.variables.get(retrieval.into)
         if retriever is None or declared is None or variable is None:
@@ -110,7 +134,31 @@ def retrieval_fills_the_prompt(graph: ResourceGraph) -> Iterator[Diagnostic]:
             )
 
 
-def passages_fit_the_model(graph: ResourceGraph) -> Iterator[Diagnostic]:
+def _fit_for_text(
+    node: ResourceNode, retrieval: Retrieval, prompt: Prompt, written: ResourceNode
+) -> Iterator[Diagnostic]:
+    """Passages are text of documents: not another variable's question, not a number, and not to be trusted."""
+    variable, place = prompt.spec.variables.get(retrieval.into), node.span("spec", "retrieval", "into")
+    if retrieval.query == retrieval.into:
+        said = f"passages would take the place of the question that they were found with, `{retrieval.query}`"
+        yield RETRIEVAL_VARIABLE.at(place, said, help="add a variable for the passages, and name it here")
+    elif variable is not None and variable.type != "string":
+        yield RETRIEVAL_VARIABLE.at(
+            place,
+            f"passages are text, and variable `{retrieval.into}` is of type {variable.type}",
+            related=[Label(span=written.span("spec", "variables", retrieval.into, "type"), text="its type")],
+            help="declare `type: string` for it",
+        )
+    elif variable is not None and variable.trust == "trusted":
+        yield RETRIEVAL_VARIABLE.at(
+            place,
+            f"passages are whatever somebody wrote into a document, and variable `{retrieval.into}` is trusted",
+            related=[Label(span=written.span("spec", "variables", retrieval.into, "trust"), text="trusted")],
+            help="declare `trust: untrusted` for it, and use it in user messages only",
+        )
+
+
+def passages_fit_the_model(graph: ResourceGraph, files: Reader) -> Iterator[Diagnostic]:
     for node, retriever in graph.of(Retriever):
         chunking = retriever.spec.chunking
         if chunking.overlap >= chunking.tokens:
@@ -121,13 +169,15 @@ def passages_fit_the_model(graph: ResourceGraph) -> Iterator[Diagnostic]:
                 note="each passage must begin after the one before it",
                 help=f"set `overlap` below {chunking.tokens}, such as {chunking.tokens // 8}",
             )
-        length, declared = context_length(graph, retriever.spec.embedding), graph.node(Model, retriever.spec.embedding)
-        if length is None or declared is None or chunking.tokens + MARKS_AROUND_A_PASSAGE <= length:
+        limit = longest(graph, files, retriever.spec.embedding)
+        if limit is None or chunking.tokens + MARKS_AROUND_A_PASSAGE <= limit.tokens:
             continue
+        length = limit.tokens
         yield CHUNK_SIZE.at(
             node.span("spec", "chunking", "tokens"),
-            f"passages of {chunking.tokens} tokens do not fit into model `{declared.name}`, which reads {length}",
-            related=[Label(span=declared.span("spec", "contextLength"), text="the longest text")],
+            f"passages of {chunking.tokens} tokens do not fit into model `{retriever.spec.embedding}`, which reads"
+            f" {length}",
+            related=[Label(span=limit.place, text=limit.said)],
             note=f"{chunking.tokens} + {MARKS_AROUND_A_PASSAGE} marks > {length}; what is cut off is never found",
             help=f"set `tokens: {length - MARKS_AROUND_A_PASSAGE}` at most",
         )
@@ -184,7 +234,7 @@ def rerankers_have_candidates(graph: ResourceGraph) -> Iterator[Diagnostic]:
 CHECKS = (
     GraphCheck(name="model-task", ask=models_have_their_task),
     GraphCheck(name="retrieval-variables", ask=retrieval_fills_the_prompt),
-    GraphCheck(name="retrieval-passages", ask=passages_fit_the_model),
+    FileCheck(name="retrieval-passages", ask=passages_fit_the_model),
     FileCheck(name="retrieval-collection", ask=collections_hold_the_same_vectors),
     GraphCheck(name="retrieval-reranking", ask=rerankers_have_candidates),
 )

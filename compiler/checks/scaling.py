@@ -51,7 +51,7 @@ def one_word_for_the_number_of_replicas(graph: ResourceGraph) -> Iterator[Diagno
 def triggers_outlive_the_pods(graph: ResourceGraph) -> Iterator[Diagnostic]:
     for node, service in graph.of(Service):
         scaling = service.spec.scaling
-        if scaling is None or scaling.min > 0 or not _comes_from_the_pods(scaling):
+        if scaling is None or not _cannot_wake(scaling) or not _is_reported(service, scaling.target.metric):
             continue
         yield SCALE_TO_ZERO.at(
             node.span("spec", "scaling", "target", "metric"),
@@ -63,6 +63,11 @@ def triggers_outlive_the_pods(graph: ResourceGraph) -> Iterator[Diagnostic]:
         )
 
 
+def _cannot_wake(scaling: Scaling) -> bool:
+    """Whether it may come to zero, by a metric that its own pods report."""
+    return scaling.min == 0 and _comes_from_the_pods(scaling)
+
+
 def _comes_from_the_pods(scaling: Scaling) -> bool:
     return ":" in scaling.target.metric or scaling.target.metric in FROM_ENGINE | FROM_MACHINE
 
@@ -72,15 +77,42 @@ def metrics_exist(graph: ResourceGraph) -> Iterator[Diagnostic]:
         scaling = service.spec.scaling
         if scaling is None:
             continue
-        metric = scaling.target.metric
-        if ":" in metric:
+        metric, name = scaling.target.metric, service.spec.engine.name
+        place = node.span("spec", "scaling", "target", "metric")
+        if ":" not in metric and metric not in KNOWN:
+            said = f"`{metric}` is no metric that a service can scale by"
+            yield UNKNOWN_METRIC_NAME.at(place, said, help=did_you_mean(metric, KNOWN))
+        elif _is_reported(service, metric):
+            continue
+        elif ":" in metric and engine_version(service.spec.engine) is not None:
             yield from _engine_metric(node, service, metric)
-        elif metric not in KNOWN:
+        else:
             yield UNKNOWN_METRIC_NAME.at(
-                node.span("spec", "scaling", "target", "metric"),
-                f"`{metric}` is no metric that a service can scale by",
-                help=did_you_mean(metric, KNOWN),
+                place,
+                f"engine `{name}` reports no metric `{metric}`",
+                related=[Label(span=node.key_span("spec", "engine", name), text="the engine")],
+                note=UNREPORTED[name],
+                help="scale by `gateway-queued-requests`, which the gateway counts",
             )
+
+
+UNREPORTED = {
+    "hosted": "what is full or busy is the provider's, and not told",
+    "transformers": "it has no metrics of its own",
+}
+"""Engines that report no metric of their own, and why. What a container's image reports is not known."""
+
+
+def _is_reported(service: Service, metric: str) -> bool:
+    """Whether the metric exists as far as is known; what an engine outside of the catalogue reports is not known."""
+    if ":" not in metric:
+        name = service.spec.engine.name
+        of_engine = metric in FROM_ENGINE or (name == "hosted" and metric in FROM_MACHINE)
+        return metric in KNOWN and not (name in UNREPORTED and of_engine)
+    if service.spec.engine.name in UNREPORTED:
+        return False
+    engine = engine_version(service.spec.engine)
+    return engine is None or not engine.known or not engine.metrics or metric in engine.metrics.values()
 
 
 def _engine_metric(node: ResourceNode, service: Service, metric: str) -> Iterator[Diagnostic]:
@@ -89,8 +121,6 @@ def _engine_metric(node: ResourceNode, service: Service, metric: str) -> Iterato
     if engine is None:
         return
     reported = sorted(engine.metrics.values())
-    if not engine.known or not reported or metric in reported:
-        return
     ever = metric_version(engine.engine, metric)
     when = ""
     if ever is not None:
@@ -108,16 +138,25 @@ def _engine_metric(node: ResourceNode, service: Service, metric: str) -> Iterato
 def metrics_suit_streams(graph: ResourceGraph) -> Iterator[Diagnostic]:
     for node, service in graph.of(Service):
         scaling = service.spec.scaling
-        if scaling is None or not service.spec.api.streaming:
+        if scaling is None or not _streams(service) or _cannot_wake(scaling):
             continue
         why = MISLEADING.get(scaling.target.metric)
-        if why is not None:
+        if why is not None and _is_reported(service, scaling.target.metric):
+            from_outside = scaling.min == 0 or service.spec.engine.name in UNREPORTED
             yield SCALING_METRIC.at(
                 node.span("spec", "scaling", "target", "metric"),
                 f"`{scaling.target.metric}` says little of how full a service is that streams answers",
                 note=why,
-                help="scale by `queued-requests`, `kv-cache-usage` or `running-requests`",
+                help="scale by `gateway-queued-requests`"
+                if from_outside
+                else "scale by `queued-requests`, `kv-cache-usage` or `running-requests`",
             )
+
+
+def _streams(service: Service) -> bool:
+    """Whether callers may have answers as a stream: vectors and ranks come whole."""
+    api = service.spec.api
+    return api.streaming and any(one not in ("embeddings", "rerank") for one in api.endpoints)
 
 
 def rollouts_can_move(graph: ResourceGraph) -> Iterator[Diagnostic]:

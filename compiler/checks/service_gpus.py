@@ -1,6 +1,6 @@
 """The GPUs that a service names, as the catalogue knows them.
 
-Reports `unknown-gpu`, `missing-gpu`; `gpus_of` is shared by the checks that do arithmetic with a card.
+Reports `unknown-gpu`, `missing-gpu`; the rest is shared by the checks that do arithmetic with a card.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from compiler.checks.question import GraphCheck
 from compiler.diagnostics.catalogue import MISSING_GPU, UNKNOWN_GPU
 from compiler.diagnostics.model import Diagnostic
-from compiler.diagnostics.suggestions import did_you_mean
+from compiler.diagnostics.suggestions import did_you_mean, nearest
 from compiler.graph import ResourceGraph, ResourceNode
 from compiler.sizing.gpus import Gpu as Card
 from compiler.sizing.gpus import all_gpus, find_gpu, gpus_named
@@ -35,6 +35,19 @@ def gpu_types(gpu: Gpu) -> list[str]:
     return [gpu.type] if isinstance(gpu.type, str) else gpu.type
 
 
+def ranks_are_served(service: Service) -> bool:
+    """Whether a replica has a GPU for each of its ranks. Where not, `gpus-and-ranks` says so, and no size is told."""
+    spec = service.spec
+    ranks = spec.parallelism.ranks if spec.parallelism is not None else 1
+    return spec.gpu is not None and ranks == spec.gpu.count * spec.nodes
+
+
+def type_place(node: ResourceNode, gpu: Gpu, card: Card) -> Span:
+    """Where that card is named."""
+    index = next((number for number, one in enumerate(gpu_types(gpu)) if find_gpu(one) == card), 0)
+    return node.span("spec", "gpu", "type", *(() if isinstance(gpu.type, str) else (index,)))
+
+
 def gpus_are_known(graph: ResourceGraph) -> Iterator[Diagnostic]:
     for name, place in _named_gpus(graph):
         if find_gpu(name) is not None:
@@ -48,7 +61,9 @@ def gpus_are_known(graph: ResourceGraph) -> Iterator[Diagnostic]:
                 place,
                 f"`{name}` is no GPU of the catalogue",
                 note="its memory and what it computes in are not known, so nothing can be said of what fits on it",
-                help=did_you_mean(name, [one.name for one in all_gpus()]),
+                help=did_you_mean(name, near)
+                if (near := nearest(name, [one.name for one in all_gpus()]))
+                else "`llmops size model … --search` lists cards by their names",
             )
 
 
@@ -79,8 +94,14 @@ def gpu_engines_have_a_gpu(graph: ResourceGraph) -> Iterator[Diagnostic]:
             yield MISSING_GPU.at(
                 node.key_span("spec", "engine", name),
                 f"engine `{name}` needs a GPU, and service `{node.name}` asks for none",
-                help="add `gpu: {type: …, count: 1}`; `llmops size model … --search` lists what fits",
+                help=f"add `gpu: {{type: …, count: {_gpus_of_a_pod(service)}}}`;"
+                " `llmops size model … --search` lists what fits",
             )
+
+
+def _gpus_of_a_pod(service: Service) -> int:
+    axes = service.spec.parallelism
+    return -(-axes.ranks // service.spec.nodes) if axes is not None else 1
 
 
 CHECKS = (

@@ -5,7 +5,9 @@ Shared by the checks of memory, parallelism and number formats.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import TypeAlias
+from weakref import WeakKeyDictionary
 
 from compiler.checks.engine_facts import engine_version
 from compiler.checks.model_facts import ModelFacts, model_facts
@@ -13,8 +15,10 @@ from compiler.checks.service_gpus import gpus_of
 from compiler.graph import ResourceGraph, ResourceNode
 from compiler.lineage import context_length
 from compiler.ports import Reader
+from compiler.sizing.engines import EngineName, EngineVersion, Version
 from compiler.sizing.gpus import Gpu
 from compiler.sizing.serving import LoraSlots, ServingRequest
+from llmops_spec.model import Model
 from llmops_spec.service import Service, ServiceSpec
 
 
@@ -22,6 +26,18 @@ def requests_of(
     graph: ResourceGraph, files: Reader
 ) -> Iterator[tuple[ResourceNode, Service, ModelFacts, ServingRequest]]:
     """Each service on each card that will do, where engine, card and model are known."""
+    kept = _KEPT.setdefault(graph, {})
+    if files not in kept:
+        kept[files] = tuple(_requests(graph, files))
+    yield from kept[files]
+
+
+_Request: TypeAlias = tuple[ResourceNode, Service, ModelFacts, ServingRequest]
+_KEPT: WeakKeyDictionary[ResourceGraph, dict[Reader, tuple[_Request, ...]]] = WeakKeyDictionary()
+"""Six checks ask the same of one graph."""
+
+
+def _requests(graph: ResourceGraph, files: Reader) -> Iterator[_Request]:
     for node, service in graph.of(Service):
         engine, cards = engine_version(service.spec.engine), gpus_of(service)
         if engine is None or not cards:
@@ -55,7 +71,7 @@ def serving_request(
         pipeline_parallel=axes.pipeline if axes is not None else 1,
         expert_parallel=axes is not None and axes.expert > 1,
         data_parallel_attention=axes is not None and axes.data > 1 and facts.architecture.latent,
-        dtype=told.dtype,
+        dtype=_dtype(version, told.dtype, card),
         quantization=told.quantization,
         kv_cache_dtype=told.kv_cache_dtype,
         max_model_len=min(asked, own) if asked is not None and own is not None else asked or own,
@@ -63,9 +79,21 @@ def serving_request(
         max_num_batched_tokens=engine.vllm.max_num_batched_tokens if engine.vllm is not None else None,
         gpu_memory_utilisation=_share(spec),
         enforce_eager=engine.vllm is not None and engine.vllm.enforce_eager,
-        lora=_slots(spec),
+        lora=_slots(graph, spec),
         draft=drafted.architecture if isinstance(drafted, ModelFacts) else None,
     )
+
+
+FALLS_BACK: Mapping[EngineName, Version] = {"vllm": (0, 9), "sglang": (0, 0)}
+"""Engine to the version from which `dtype: auto` takes float16 where the card has no bfloat16 (vLLM's
+`_resolve_auto_dtype`, SGLang's model runner); others refuse to start."""
+
+
+def _dtype(version: EngineVersion, told: str, card: Gpu) -> str:
+    since = FALLS_BACK.get(version.engine)
+    if told == "auto" and since is not None and version.number >= since and not card.has_bf16:
+        return "float16"
+    return told
 
 
 def _sequences(spec: ServiceSpec) -> int | None:
@@ -86,8 +114,9 @@ def _share(spec: ServiceSpec) -> float | None:
     return engine.triton.gpu_memory_fraction if engine.triton is not None else None
 
 
-def _slots(spec: ServiceSpec) -> LoraSlots | None:
-    if not spec.adapters:
+def _slots(graph: ResourceGraph, spec: ServiceSpec) -> LoraSlots | None:
+    model = graph.get(Model, spec.model)
+    if not spec.adapters and (model is None or model.spec.adapter_of is None):
         return None
     if spec.engine.vllm is not None:
         return LoraSlots(max_loras=spec.engine.vllm.max_loras, max_rank=spec.engine.vllm.max_lora_rank)

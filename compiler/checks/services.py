@@ -33,7 +33,9 @@ def smoke_requests_fill_the_prompt(graph: ResourceGraph) -> Iterator[Diagnostic]
                 related=[_declared_at(written)],
                 help=did_you_mean(name, declared),
             )
-        missing = sorted(declared.keys() - given.keys())
+        retrieval = service.spec.retrieval
+        found = {retrieval.into} if retrieval is not None else set[str]()
+        missing = sorted(declared.keys() - given.keys() - found)
         if missing and given.keys() <= declared.keys():  # a misspelled name is also a missing one
             listed = ", ".join(f"`{name}`" for name in missing)
             yield SMOKE_VARIABLES.at(
