@@ -19,7 +19,7 @@ from llmops_spec.digests import Json, digest
 from llmops_spec.environment import Environment
 from llmops_spec.kinds import KINDS
 from policies.bindings import document_of, environment_of, plain, related_of, rendered_of
-from policies.expressions import Bindings, Broken
+from policies.expressions import Bound, Broken
 from policies.rules import ANY_OBJECT, Pack, Rule
 
 
@@ -31,7 +31,7 @@ class _Target:
     subject: str
     """How a message names it."""
     node: ResourceNode
-    bindings: Bindings
+    bound: Bound
 
 
 class CelPolicies:
@@ -80,7 +80,7 @@ class CelPolicies:
                 "object": {},
                 "rendered": rendered,
             }
-            target = _Target(id=name, subject=f"{node.kind.lower()} `{node.name}`", node=node, bindings=bindings)
+            target = _Target(id=name, subject=f"{node.kind.lower()} `{node.name}`", node=node, bound=Bound(bindings))
             answerable = [rule for rule in rules if related is not None or "related" not in rule.variables]
             yield from _denials(answerable, target, graph)
 
@@ -97,7 +97,7 @@ class CelPolicies:
                 "object": plain(one.body),
                 "rendered": {},
             }
-            target = _Target(id=node.id, subject=f"{one.kind} `{one.name}`", node=node, bindings=bindings)
+            target = _Target(id=node.id, subject=f"{one.kind} `{one.name}`", node=node, bound=Bound(bindings))
             yield from _denials(rules, target, graph)
 
 
@@ -106,18 +106,18 @@ def blocks(rule: Rule, tier: str) -> bool:
     return rule.severity in ("critical", "high") or (rule.severity == "medium" and tier == "production")
 
 
-def answer(rule: Rule, bindings: Bindings) -> bool | Broken:
+def answer(rule: Rule, bound: Bound) -> bool | Broken:
     """True where the rule is kept, or does not apply."""
     if rule.when is not None:
-        applies = rule.when.holds(bindings)
+        applies = rule.when.holds(bound)
         if applies is not True:
             return True if applies is False else applies
-    return rule.expression.holds(bindings)
+    return rule.expression.holds(bound)
 
 
 def _denials(rules: Iterable[Rule], target: _Target, graph: ResourceGraph) -> Iterator[Denial]:
     for rule in rules:
-        said = answer(rule, target.bindings)
+        said = answer(rule, target.bound)
         if said is not True:
             yield _denial(rule, target, graph, said)
 

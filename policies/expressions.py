@@ -52,13 +52,22 @@ class _CelValue(Protocol):
 
 
 class _CelExpression(Protocol):
-    def eval(self, activation: object | None = ..., data: Mapping[str, object] | None = ...) -> _CelValue: ...
+    def eval(self, activation: object) -> _CelValue: ...
 
     def return_type(self) -> _CelType: ...
 
 
 class _CelEnvironment(Protocol):
     def compile(self, expression: str) -> _CelExpression: ...
+
+    def Activation(self, data: Mapping[str, object]) -> object: ...  # noqa: N802  # CEL's name
+
+
+class Bound:
+    """What expressions see: CEL converts a value when the first of them asks for it, and keeps it for the others."""
+
+    def __init__(self, bindings: Bindings) -> None:
+        self.activation: Final = _environment().Activation(bindings)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,13 +76,13 @@ class Expression:
 
     text: str
     variables: frozenset[str]
-    """The names of `VARIABLES` that the text mentions: what need not be bound is not built."""
+    """The names of `VARIABLES` that the text mentions."""
     _compiled: _CelExpression
 
-    def holds(self, bindings: Bindings) -> bool | Broken:
+    def holds(self, bound: Bound) -> bool | Broken:
         """Evaluate. CEL errors are values, so anything but a boolean counts as broken."""
         try:
-            answer = self._compiled.eval(data={name: bindings[name] for name in self.variables})
+            answer = self._compiled.eval(bound.activation)
             value, kind = answer.value(), answer.type().name()
         except (RuntimeError, ValueError, TypeError, OverflowError) as error:  # what the binding raises for bad data
             return Broken(why=_first_line(str(error)))

@@ -18,7 +18,7 @@ from llmops_spec.digests import Json
 from llmops_spec.kinds import KINDS
 from policies.bindings import document_of, no_relations, plain
 from policies.engine import answer
-from policies.expressions import Broken
+from policies.expressions import Bound, Broken
 from policies.rules import Fixture, FixtureGroup, Pack, Rule
 
 Said: TypeAlias = Literal["allowed", "denied", "broken", "unusable"]
@@ -72,7 +72,7 @@ def _said(rule: Rule, fixture: Fixture) -> tuple[Said, str]:
         return "unusable", f"`{'.'.join(str(part) for part in first['loc'])}`: {first['msg']}"
     except KeyError as error:
         return "unusable", f"there is no kind {error}"
-    found = answer(rule, bindings)
+    found = answer(rule, Bound(bindings))
     if isinstance(found, Broken):
         return "broken", found.why
     return ("allowed", "") if found else ("denied", "")
