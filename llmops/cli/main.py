@@ -8,8 +8,10 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
 import click
 
@@ -83,8 +85,8 @@ def llmops(ctx: click.Context, directory: Path | None) -> None:
     ctx.obj = directory
 
 
-def main() -> None:
-    """Entry point of the console script."""
+def main() -> NoReturn:
+    """Entry point of the console script. It ends the process: nothing runs after it, no handler of `atexit` either."""
     # What a compiler makes stays reachable: looking through it for garbage again and again finds next to nothing.
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
     # pydantic would look through every installed package for plug-ins, which costs time and lets any of them in.
@@ -94,9 +96,10 @@ def main() -> None:
         if signal.getsignal(number) is signal.SIG_DFL:  # `nohup` has it ignored
             signal.signal(number, _interrupt)
     code = run(sys.argv[1:])
-    _drop_what_cannot_be_written()
-    gc.freeze()  # the process ends: two last searches for garbage would take a tenth of the time of `validate`
-    sys.exit(code)
+    _write_what_is_left()
+    # Whatever must be closed is closed by now. Freeing each object, and searching for garbage twice, before the system
+    # frees all at once would take a tenth of the time of `validate`.
+    os._exit(code)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -155,13 +158,11 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _drop_what_cannot_be_written() -> None:
-    """What is left for a full disk has been reported; Python would report it again, in its own way."""
+def _write_what_is_left() -> None:
+    """What is left for a full disk has been reported."""
     for stream in (sys.stdout, sys.stderr):
-        try:
+        with suppress(OSError):
             stream.flush()
-        except OSError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _open_standard_streams() -> None:

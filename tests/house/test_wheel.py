@@ -64,11 +64,12 @@ def test_it_works_from_an_empty_folder_with_nothing_of_this_one(wheel: Path, tmp
     libraries = sysconfig.get_path("purelib")
     code = (
         f"import sys; sys.path[:0] = [{str(site)!r}, {libraries!r}]\n"
-        "from llmops.cli.main import main\n"
-        "import atexit, llmops_spec\n"
-        "atexit.register(lambda: print('from', [m.__file__ for n, m in sys.modules.items()"
-        f" if n in {PACKAGES!r} and getattr(m, '__file__', None)], file=sys.stderr))\n"
-        "main()\n"
+        "from llmops.cli.main import run\n"
+        "import llmops_spec\n"
+        "code = run(sys.argv[1:])\n"
+        "print('from', [m.__file__ for n, m in sys.modules.items()"
+        f" if n in {PACKAGES!r} and getattr(m, '__file__', None)], file=sys.stderr)\n"
+        "sys.exit(code)\n"
     )
 
     def run(*words: str) -> subprocess.CompletedProcess[str]:

@@ -47,3 +47,12 @@ def validated() -> set[str]:
     modules = loaded("-C", str(QUICKSTART), "validate")
     assert {"compiler.pipeline", "policies.engine", "jinja2"} <= modules
     return modules
+
+
+def test_a_command_that_has_written_all_ends_at_once() -> None:
+    code = "import atexit; from llmops.cli.main import main; atexit.register(print, 'later'); main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "--version"], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.startswith("llmops, version ")
+    assert "later" not in done.stdout
