@@ -86,12 +86,14 @@ def _syntax_problem(text: str) -> str | None:
 
 
 def _unknown_names(node: Any) -> Iterator[str]:
-    """Filters and tests that transformers does not have; inside of a condition Jinja looks for them once needed."""
+    """What transformers does not have. Inside of a condition Jinja looks for filters and tests once they are needed."""
     from jinja2 import nodes
 
     for one in node.iter_child_nodes():
         if isinstance(one, (nodes.If, nodes.CondExpr)):
             continue
+        if isinstance(one, (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)):
+            yield f"line {one.lineno}: engines load no other template, and it names another template"
         if isinstance(one, nodes.Filter) and one.name not in _parser().filters:
             yield f"line {one.lineno}: no filter is named `{one.name}`"
         if isinstance(one, nodes.Test) and one.name not in _parser().tests:

@@ -85,7 +85,13 @@ def _offered(node: ResourceNode, service: Service) -> Iterator[tuple[Span, str, 
     for index, endpoint in enumerate(service.spec.api.endpoints):
         wanted = {"embeddings": ("embedding",), "rerank": ("reranker",)}.get(endpoint, ("causal",))
         if not chats or (wanted != ("causal",) and not service.spec.guardrails):
-            yield node.span("spec", "api", "endpoints", index), f"endpoint `{endpoint}`", service.spec.model, wanted
+            place = ("spec", "api", "endpoints", index)
+            yield (
+                node.span(*place) if node.has(*place) else node.span("spec", "model"),
+                f"endpoint `{endpoint}`",
+                service.spec.model,
+                wanted,
+            )
 
 
 def retrieval_fills_the_prompt(graph: ResourceGraph) -> Iterator[Diagnostic]:
