@@ -1,7 +1,11 @@
-"""Make a sound project of any size: `python -m benchmarks.projects FOLDER DOCUMENTS`."""
+"""Make a sound project of any size: `python -m benchmarks.projects FOLDER DOCUMENTS`.
+
+Services run on a desk, or with `engines` in vLLM on GPUs, each with weights of its own.
+"""
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -9,13 +13,16 @@ HEAD = "apiVersion: llmops.dev/v1alpha1\n"
 DOCUMENTS_A_SERVICE = 8
 
 
-def make_project(folder: Path, documents: int) -> int:
+def make_project(folder: Path, documents: int, *, engines: bool = False) -> int:
     """Write a project of about so many documents, eight a service. Returns how many it has."""
     (folder / "data").mkdir(parents=True)
     (folder / "services").mkdir()
     (folder / "llmops.yaml").write_text(f"{HEAD}kind: Project\nmetadata: {{name: many, owner: team}}\n")
+    pools = (
+        "  gpuPools: [{name: small, gpu: L4, gpusPerNode: 8, quota: 10000, driverCuda: '12.8'}]\n" if engines else ""
+    )
     (folder / "environment.yaml").write_text(
-        f"{HEAD}kind: Environment\nmetadata: {{name: local, owner: team}}\nspec: {{target: {{local: {{}}}}}}\n"
+        f"{HEAD}kind: Environment\nmetadata: {{name: local, owner: team}}\nspec:\n  target: {{local: {{}}}}\n{pools}"
     )
     (folder / "chat.jinja").write_text("{% for message in messages %}{{ message.content }}{% endfor %}")
     services = max(1, (documents - 2) // DOCUMENTS_A_SERVICE)
@@ -25,13 +32,49 @@ def make_project(folder: Path, documents: int) -> int:
             path.write_text(
                 f'{{"id": "{split}-{number}", "group": "g", "question": "why {number}", "answer": "{split}"}}\n'
             )
-        (folder / "services" / f"service-{number:05}.yaml").write_text(_service(number))
+        if engines:
+            _weights(folder / "models" / str(number), layers=16 + number % 16)
+        (folder / "services" / f"service-{number:05}.yaml").write_text(_service(number, engines=engines))
     return services * DOCUMENTS_A_SERVICE + 2
 
 
-def _service(number: int) -> str:
+def _service(number: int, *, engines: bool) -> str:
     name = f"s{number:05}"
-    return "---\n".join(HEAD + text.replace("NAME", name).replace("NUMBER", str(number)) for text in _DOCUMENTS)
+    texts = [_on_gpus(text) for text in _DOCUMENTS] if engines else _DOCUMENTS
+    return "---\n".join(HEAD + text.replace("NAME", name).replace("NUMBER", str(number)) for text in texts)
+
+
+def _on_gpus(text: str) -> str:
+    """The same document where the model is a folder of weights that vLLM serves on two GPUs."""
+    if "    scratch:" in text:
+        return text[: text.index("    scratch:")] + "    path: models/NUMBER\n"
+    engine = "{vllm: {version: '0.10.0', maxModelLen: 512, maxNumSeqs: 64}}"
+    text = text.replace("model: NAME, prompt: NAME}", f"model: NAME, prompt: NAME, engine: {engine}}}")
+    gpus = f"  engine: {engine}\n  gpu: {{type: [L4, L40S], count: 2}}\n  parallelism: {{tensor: 2}}\n"
+    scaling = "  scaling: {min: 1, max: 4, target: {metric: 'vllm:num_requests_waiting', value: 4}}\n"
+    return text.replace("  gates: [NAME]\n", f"  gates: [NAME]\n{gpus}{scaling}")
+
+
+def _weights(folder: Path, layers: int) -> None:
+    """A folder with the configuration of a small model and empty weights: nothing at compile time reads them."""
+    folder.mkdir(parents=True)
+    configuration = {
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
+        "hidden_size": 2048,
+        "intermediate_size": 8192,
+        "num_hidden_layers": layers,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 8,
+        "vocab_size": 128256,
+        "max_position_embeddings": 131072,
+        "tie_word_embeddings": True,
+        "torch_dtype": "bfloat16",
+        "_name_or_path": folder.name,
+    }
+    for name, content in (("config", configuration), ("tokenizer", {}), ("tokenizer_config", {})):
+        (folder / f"{name}.json").write_text(json.dumps(content))
+    (folder / "model.safetensors").write_bytes(b"")
 
 
 _DOCUMENTS = (

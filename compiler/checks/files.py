@@ -5,6 +5,8 @@ Reports `missing-file`. What stands in a model's folder is for the model checks.
 
 from __future__ import annotations
 
+import sys
+from bisect import bisect_left
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
@@ -44,9 +46,17 @@ def files_exist(graph: ResourceGraph, files: Reader) -> Iterator[Diagnostic]:
 
 def folder_files(path: str, files: Reader) -> list[str]:
     """Names of the files that lie directly in a folder."""
-    folder = PurePosixPath(path)
-    found = (PurePosixPath(one) for one in files.list_files())
-    return [one.name for one in found if one.parent == folder]
+    return [one for one in files_below(path, files) if "/" not in one]
+
+
+def files_below(path: str, files: Reader) -> list[str]:
+    """Names of the files in a folder at any depth, relative to it, sorted. The reader's list is sorted, so that a
+    project of many folders is not walked once for each of them."""
+    folder, every = str(PurePosixPath(path)), files.list_files()
+    prefix = "" if folder == "." else f"{folder}/"
+    start = bisect_left(every, prefix)
+    stop = bisect_left(every, f"{prefix}{chr(sys.maxunicode)}", start)
+    return [one.removeprefix(prefix) for one in every[start:stop]]
 
 
 def _data_files(graph: ResourceGraph) -> Iterator[tuple[str, str, Span]]:

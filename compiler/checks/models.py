@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import PurePosixPath
 
-from compiler.checks.files import folder_files
+from compiler.checks.files import files_below, folder_files
 from compiler.checks.prompt_uses import prompt_uses
 from compiler.checks.question import FileCheck, GraphCheck
 from compiler.diagnostics.catalogue import (
@@ -114,8 +113,7 @@ def folders_hold_safe_weights(graph: ResourceGraph, files: Reader) -> Iterator[D
 
 def _files_that_run_code(path: str, files: Reader) -> Iterator[tuple[str, str, str]]:
     """What is said, why, and what to do about each sort of file that the runtime refuses, at any depth of a folder."""
-    below = [PurePosixPath(one) for one in files.list_files()]
-    names = sorted(str(one.relative_to(path)) for one in below if one.is_relative_to(path))
+    names = files_below(path, files)
     beside = any(one.endswith(".safetensors") for one in names)
     if pickled := [one for one in names if is_pickled(one)]:
         yield (

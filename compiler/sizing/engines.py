@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final, Literal, NewType
 
 from compiler.sizing.catalogue_files import Record, read_catalogue
@@ -145,6 +145,7 @@ _ALIASES: Final[Mapping[str, EngineName]] = {
 }
 
 
+@lru_cache(maxsize=256)
 def find_engine(engine: EngineName, version: str | None = None) -> EngineVersion:
     """The engine's facts at that version; without one (None or empty), the newest of the catalogue, as known.
 
@@ -159,6 +160,7 @@ def find_engine(engine: EngineName, version: str | None = None) -> EngineVersion
     return _facts(line, asked=version, number=number or version_number(line.newest), known=known)
 
 
+@lru_cache(maxsize=1024)
 def version_number(text: str) -> Version:
     """The leading numbers of a version, without trailing zeros' meaning: `v0.8.5.post1` is (0, 8, 5); `()` if none."""
     match = re.match(r"\s*v?(\d+(?:\.\d+)*)", text.casefold())
