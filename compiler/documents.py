@@ -279,7 +279,7 @@ _PATTERNS = {
     VARIABLE_PATTERN: "the name of an environment variable",
     OBJECT_PATTERN: "the name of a Secret object: lower-case letters, digits and inner hyphens and dots",
     KEY_PATTERN: "a key of letters, digits, `-`, `_` and `.`",
-    r"^1\.\d{2}$": 'a minor version in quotes, such as `"1.34"`',
+    r"^1\.[0-9]{2}$": 'a minor version in quotes, such as `"1.34"`',
 }
 
 _REFERENCE_HELP = "write `{env: NAME}`, `{file: PATH}` or `{kubernetesSecret: {name: …, key: …}}`"

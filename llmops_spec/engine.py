@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from llmops_spec.base import ModelRef, ProjectPath, SpecModel, exactly_one
 
-ENGINE_VERSION = r"^\d+(\.\d+){1,3}$"
+ENGINE_VERSION = r"^[0-9]+(\.[0-9]+){1,3}$"
 
 Precision: TypeAlias = Literal["auto", "float32", "bfloat16", "float16"]
 """Of weights and activations; `auto` takes what the model's configuration says."""
@@ -83,7 +83,7 @@ class SglangEngine(SpecModel):
 class TritonEngine(SpecModel):
     """Triton Inference Server in front of one of its language-model back ends, whose rules then hold."""
 
-    version: str = Field(pattern=r"^\d{2}\.\d{2}$")
+    version: str = Field(pattern=r"^[0-9]{2}\.[0-9]{2}$")
     """Release of the container, year and month, such as `25.06`."""
     backend: Literal["vllm", "tensorrt-llm"]
     backend_version: str = Field(pattern=ENGINE_VERSION)

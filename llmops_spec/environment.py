@@ -21,7 +21,7 @@ class KubernetesTarget(SpecModel):
     """Manifests and a Pulumi program for a cluster."""
 
     namespace: ResourceName
-    version: str = Field(default="1.34", pattern=r"^1\.\d{2}$")
+    version: str = Field(default="1.34", pattern=r"^1\.[0-9]{2}$")
     """Kubernetes minor version whose schemas the rendered objects must pass."""
     apis: list[str] = Field(default_factory=list)
     """API groups with versions that the cluster serves beside Kubernetes' own, such as
@@ -102,7 +102,7 @@ class GpuPool(SpecModel):
     """GPUs that this environment may use at once."""
     reserved: int = Field(default=0, ge=0, le=100_000)
     """GPUs of the quota that others use: trainings, notebooks, another team."""
-    driver_cuda: str | None = Field(default=None, pattern=r"^\d{1,2}\.\d{1,2}$")
+    driver_cuda: str | None = Field(default=None, pattern=r"^[0-9]{1,2}\.[0-9]{1,2}$")
     """Newest CUDA version that the machines' driver runs, as `nvidia-smi` shows it."""
     read_gib_per_second: float | None = Field(default=None, gt=0, le=1000)
     """Rate at which a pod reads weights from the store."""

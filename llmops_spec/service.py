@@ -14,8 +14,8 @@ from llmops_spec.rollout import Rollout, Scaling
 class ComputeResources(SpecModel):
     """What one engine pod asks for and may use."""
 
-    cpu: str = Field(default="2", pattern=r"^\d+(\.\d+)?m?$")
-    memory: str = Field(default="4Gi", pattern=r"^\d+(Ki|Mi|Gi|Ti)$")
+    cpu: str = Field(default="2", pattern=r"^[0-9]+(\.[0-9]+)?m?$")
+    memory: str = Field(default="4Gi", pattern=r"^[0-9]+(Ki|Mi|Gi|Ti)$")
 
 
 class Step(SpecModel):
@@ -56,11 +56,11 @@ class Route(SpecModel):
 
     gateway: ResourceName
     """An existing Gateway object of the cluster."""
-    backend: str = Field(pattern=r"^[a-z0-9.-]+/v\w+$", max_length=100)
+    backend: str = Field(pattern=r"^[a-z0-9.-]+/v[A-Za-z0-9_]+$", max_length=100)
     """API group and version of the pool that the route's backend reference names."""
-    pool: str = Field(pattern=r"^[a-z0-9.-]+/v\w+$", max_length=100)
+    pool: str = Field(pattern=r"^[a-z0-9.-]+/v[A-Za-z0-9_]+$", max_length=100)
     """API group and version of the InferencePool object."""
-    picker: str = Field(pattern=r"^[a-z0-9.-]+/v\w+$", max_length=100)
+    picker: str = Field(pattern=r"^[a-z0-9.-]+/v[A-Za-z0-9_]+$", max_length=100)
     """API group and version that the endpoint picker watches."""
 
 

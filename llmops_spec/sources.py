@@ -12,7 +12,7 @@ from llmops_spec.secret import Secret, SecretHolder
 
 HUB: Final = "https://huggingface.co"
 """The Hugging Face Hub, where a project names no other endpoint."""
-REPOSITORY_PATTERN: Final = r"^[A-Za-z0-9_][\w.-]*/[A-Za-z0-9_][\w.-]*$"
+REPOSITORY_PATTERN: Final = r"^[A-Za-z0-9_][A-Za-z0-9_.-]*/[A-Za-z0-9_][A-Za-z0-9_.-]*$"
 URL_PATTERN: Final = r"^https?://[^\s\\@#]+$"
 HOST_PATTERN: Final = r"^(\.?[a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(:[0-9]{1,5})?$"
 

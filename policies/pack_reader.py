@@ -22,7 +22,7 @@ _Cel = Annotated[str, StringConstraints(min_length=1, max_length=4000)]
 
 
 class _RuleText(SpecModel):
-    id: str = Field(pattern=r"^[A-Z]{2,4}-\d{2}[a-z]?$")
+    id: str = Field(pattern=r"^[A-Z]{2,4}-[0-9]{2}[a-z]?$")
     title: _Words
     severity: RuleSeverity
     kinds: list[str] | None = Field(default=None, min_length=1)
