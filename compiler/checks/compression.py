@@ -17,6 +17,8 @@ from llmops_spec.model import FromCompress, Model
 
 CALIBRATED = ("awq", "gptq")
 """Formats whose scales are chosen by looking at activations."""
+SPARSE = 0.5
+"""Two of four: what NVIDIA's tensor cores multiply at twice the rate, from Ampere on, and vLLM and TensorRT-LLM load."""
 
 
 def compression_is_possible(graph: ResourceGraph, files: Reader) -> Iterator[Diagnostic]:
@@ -40,6 +42,7 @@ def compression_is_possible(graph: ResourceGraph, files: Reader) -> Iterator[Dia
         if isinstance(facts, ModelFacts):
             yield from _twice(node, compress, facts)
         yield from _calibration(node, compress)
+        yield from _zeros(node, compress)
         yield from _student(graph, files, node, compress)
 
 
@@ -62,6 +65,18 @@ def _calibration(node: ResourceNode, compress: FromCompress) -> Iterator[Diagnos
             node.span("spec", "from", "compress", "quantize", "format"),
             f"format `{quantize.format}` chooses its scales by looking at activations, and no rows are named",
             help="add `calibration: <dataset>`, with rows like those that the model will see",
+        )
+
+
+def _zeros(node: ResourceNode, compress: FromCompress) -> Iterator[Diagnostic]:
+    prune = compress.prune
+    if prune is not None and prune.sparsity != SPARSE:
+        yield COMPRESSION.at(
+            node.span("spec", "from", "compress", "prune", "sparsity"),
+            f"no engine makes use of weights of which {prune.sparsity:.0%} are zero",
+            note="tensor cores skip two of each four weights; at any other share zeros are stored and multiplied like"
+            " the rest, and the model is worse for nothing",
+            help=f"set `sparsity: {SPARSE}`",
         )
 
 
