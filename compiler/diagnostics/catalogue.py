@@ -141,7 +141,9 @@ REDACT_WITHOUT_CORRECTION: Final = declare("redact-without-correction", "`redact
 
 # --- checks: chains
 
-CHAIN_STEP: Final = declare("chain-step", "a step of a chain that cannot be told from another, or has a reserved name")
+CHAIN_STEP: Final = declare(
+    "chain-step", "a step that cannot be told from another, or asks for a model that the engine does not load"
+)
 CHAIN_INPUT: Final = declare("chain-input", "a step of a chain whose variables are not filled, or from nowhere")
 CHAIN_TYPE: Final = declare("chain-type", "a step of a chain that passes a value of another type than the next takes")
 CHAIN_TRUST: Final = declare("chain-trust", "text of a model or a caller in a variable that is declared trusted")
@@ -151,7 +153,9 @@ MISSING_PROMPT: Final = declare("missing-prompt", "a service that answers chats 
 # --- checks: retrieval
 
 MODEL_TASK: Final = declare("model-task", "a model in a place that needs a model of another task")
-RETRIEVAL_VARIABLE: Final = declare("retrieval-variable", "retrieval for a variable that the prompt does not have")
+RETRIEVAL_VARIABLE: Final = declare(
+    "retrieval-variable", "retrieval for a variable that the prompt does not have, or not for text"
+)
 RETRIEVAL_BUDGET: Final = declare("retrieval-budget", "passages that do not fit into the variable that receives them")
 CHUNK_SIZE: Final = declare("chunk-size", "passages that overlap wholly, or do not fit into the embedding model")
 COLLECTION_MISMATCH: Final = declare("collection-mismatch", "a collection of vectors that another model wrote")
@@ -169,12 +173,14 @@ SCALING_METRIC: Final = declare(
 REPLICAS_AND_SCALING: Final = declare("replicas-and-scaling", "a fixed number of replicas beside scaling")
 STUCK_ROLLOUT: Final = declare("stuck-rollout", "a roll-out that may neither add nor miss a replica")
 WORKLOAD_MISMATCH: Final = declare("workload-mismatch", "an engine in a workload that cannot hold it")
-HOSTED_MISMATCH: Final = declare("hosted-mismatch", "a hosted model without a hosted engine, or the other way round")
+HOSTED_MISMATCH: Final = declare(
+    "hosted-mismatch", "a hosted model where weights are needed, or a hosted engine without one"
+)
 GPUS_AND_RANKS: Final = declare("gpus-and-ranks", "a replica with another number of GPUs than ranks")
 NO_GPU_POOL: Final = declare("no-gpu-pool", "GPUs that no machine of the environment has")
 GPU_QUOTA: Final = declare("gpu-quota", "services that need more GPUs while one rolls out than the quota allows")
 CUDA_DRIVER: Final = declare("cuda-driver", "an engine built for a newer CUDA than the machines' driver runs")
-VOLUME_ACCESS: Final = declare("volume-access", "several pods that mount a volume made for one machine")
+VOLUME_ACCESS: Final = declare("volume-access", "a volume that cannot be mounted, or written, where pods need it")
 API_MISMATCH: Final = declare("api-mismatch", "a route, a pool and a picker that speak different API versions")
 
 UNCOVERED_ROUTE: Final = declare("uncovered-route", "a way into or out of a service that its rails do not see")
@@ -202,7 +208,9 @@ UNKNOWN_ENGINE_VERSION: Final = declare(
 )
 UNSUITABLE_PARSER: Final = declare("unsuitable-parser", "a parser that the version does not have, or of another family")
 MISSING_PARSER: Final = declare("missing-parser", "tools without a parser of the calls")
-CONTEXT_TOO_LONG: Final = declare("context-too-long", "an engine that is told to serve more than the model reads")
+CONTEXT_TOO_LONG: Final = declare(
+    "context-too-long", "an engine or a model that is said to read more than the weights do"
+)
 STARTUP_BUDGET: Final = declare("startup-budget", "weights that load for longer than a pod may take to start")
 COMPRESSION: Final = declare("compression", "a model that cannot be compressed in the way that is asked")
 
