@@ -71,6 +71,10 @@ def architectures_are_supported(graph: ResourceGraph, files: Reader) -> Iterator
             )
 
 
+OF_THINK_TAGS = frozenset({"deepseek_r1", "deepseek-r1", "qwen3"})
+"""Parsers of reasoning between `<think>` and `</think>`: model cards name one or the other."""
+
+
 def parsers_fit_the_model(graph: ResourceGraph) -> Iterator[Diagnostic]:
     for node, service in graph.of(Service):
         engine = service.spec.engine.vllm or service.spec.engine.sglang
@@ -109,8 +113,10 @@ def _parser(
     family = _family_names(graph, service.spec.model)
     if not family or any(one.startswith(found.families) for one in family):
         return
+    if any("distill" in one for one in family):
+        return  # it may write as its teacher does, or as the model that it was
     suitable = sorted({one.name for one in known if any(word.startswith(one.families) for word in family)})
-    if suitable:
+    if suitable and not (name in OF_THINK_TAGS and OF_THINK_TAGS & set(suitable)):
         yield UNSUITABLE_PARSER.at(
             place,
             f"{kind} parser `{name}` does not read what model `{service.spec.model}` writes",

@@ -55,6 +55,22 @@ def models_have_their_task(graph: ResourceGraph) -> Iterator[Diagnostic]:
         )
 
 
+def declared_tasks_are_the_weights(graph: ResourceGraph, files: Reader) -> Iterator[Diagnostic]:
+    """An encoder has no next token, whatever is declared. A model that writes may well be used for its vectors."""
+    for node, model in graph.of(Model):
+        facts = model_facts(graph, files, node.name)
+        if model.spec.task != "causal" or not isinstance(facts, ModelFacts) or facts.architecture.task != "encoder":
+            continue
+        declared = node.has("spec", "task")
+        yield MODEL_TASK.at(
+            node.span("spec", "task") if declared else node.key_span("spec", "from"),
+            f"model `{node.name}` is taken for one that writes text, and its weights are an encoder's",
+            label="" if declared else "no `task` is declared, so it is `causal`",
+            note=f"`{facts.architecture.class_name}`, from {facts.origin}",
+            help="declare `task: embedding`, `reranker` or `encoder`, as its card says",
+        )
+
+
 def _another(described: str, task: str, wanted: str) -> str:
     endpoint = {"embedding": "embeddings", "reranker": "rerank"}.get(task)
     if wanted == "causal" and described.startswith("endpoint") and endpoint is not None:
@@ -239,6 +255,7 @@ def rerankers_have_candidates(graph: ResourceGraph) -> Iterator[Diagnostic]:
 
 CHECKS = (
     GraphCheck(name="model-task", ask=models_have_their_task),
+    FileCheck(name="model-task-weights", ask=declared_tasks_are_the_weights),
     GraphCheck(name="retrieval-variables", ask=retrieval_fills_the_prompt),
     FileCheck(name="retrieval-passages", ask=passages_fit_the_model),
     FileCheck(name="retrieval-collection", ask=collections_hold_the_same_vectors),
