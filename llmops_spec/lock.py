@@ -13,7 +13,7 @@ from pydantic import Field, JsonValue, StringConstraints, model_validator
 
 from llmops_spec.base import ProjectPath, SpecModel, exactly_one
 from llmops_spec.digests import Json, digest
-from llmops_spec.sources import RemoteFile, RemoteModel
+from llmops_spec.sources import RemoteFile, RemoteModel, RemoteName
 from llmops_spec.store import StepKey
 
 LOCK_FORMAT: Final = 1
@@ -21,7 +21,6 @@ LOCK_FORMAT: Final = 1
 Commit: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
 ImageDigest: TypeAlias = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 Sha256: TypeAlias = StepKey
-FileName: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=512)]
 
 
 class SealedEntry(SpecModel):
@@ -71,9 +70,9 @@ class LockedModel(SealedEntry):
     """Of all tensors, as the safetensors index says; without an index, of the weight files."""
     config: dict[str, JsonValue] = Field(default_factory=dict)
     """`config.json`, or an adapter's `adapter_config.json`, without its tables of labels."""
-    files: dict[FileName, LockedFile]
+    files: dict[RemoteName, LockedFile]
     """What training and engines load."""
-    passed_over: list[FileName] = Field(default_factory=list)
+    passed_over: list[RemoteName] = Field(default_factory=list)
     """What nothing loads: pickles, code, other formats, texts."""
 
 

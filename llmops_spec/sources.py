@@ -14,13 +14,20 @@ HUB: Final = "https://huggingface.co"
 """The Hugging Face Hub, where a project names no other endpoint."""
 REPOSITORY_PATTERN: Final = r"^[A-Za-z0-9_][A-Za-z0-9_.-]*/[A-Za-z0-9_][A-Za-z0-9_.-]*$"
 URL_PATTERN: Final = r"^https?://[^\s\\@#]+$"
-HOST_PATTERN: Final = r"^(\.?[a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(:[0-9]{1,5})?$"
+HOST_PATTERN: Final = (
+    r"^(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+"
+    r"|[a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(:[0-9]{1,5})?$"
+)
+"""A leading dot takes in all below a name, which therefore has two labels at least: `.com` is no owner's."""
+_NEVER: Final = r"/\\\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+"""In no part of a name: what parts it, a backslash, control characters, what turns or hides other text."""
+_PART: Final = rf"([^.{_NEVER}]([^:{_NEVER}][^{_NEVER}]*)?|\.[^.:{_NEVER}][^{_NEVER}]*|\.\.[^{_NEVER}]+)"
+"""One part of a name: not empty, not `.` or `..`, no drive's letter with its colon."""
+NAME_BELOW_PATTERN: Final = rf"^{_PART}(/{_PART})*$"
 
 Host: TypeAlias = Annotated[str, StringConstraints(pattern=HOST_PATTERN, max_length=300)]
-RemoteName: TypeAlias = Annotated[
-    str, StringConstraints(pattern=r"^[^\x00-\x1f\\/?#%]+(/[^\x00-\x1f\\/?#%]+)*$", max_length=512)
-]
-"""Name of a file below a remote folder."""
+RemoteName: TypeAlias = Annotated[str, StringConstraints(pattern=NAME_BELOW_PATTERN, max_length=512)]
+"""Name of a file below a remote folder, and below the folder that it is put in: as it is, with no escapes."""
 
 
 class FromHuggingFace(SpecModel):

@@ -35,7 +35,7 @@ def fetch_files(site: Site, step: Fetch, folder: Path, on_progress: Callable[[Pr
     """
     remote: Remote | None = None
     for output, source in step.files.items():
-        target = folder / output
+        target = _below(folder, output, step)
         target.parent.mkdir(parents=True, exist_ok=True)
         if source.path is not None:
             target.write_bytes(_own(site, source.path, source.digest))
@@ -50,6 +50,20 @@ def fetch_files(site: Site, step: Fetch, folder: Path, on_progress: Callable[[Pr
 def forget_downloads(site: Site) -> None:
     """Called once a step's outputs are in the store."""
     shutil.rmtree(site.folder / _DOWNLOADS, ignore_errors=True)
+
+
+def _below(folder: Path, output: str, step: Fetch) -> Path:
+    """Where an output goes. Raises: OperationFailed: not into the step's folder, be it by a symbolic link."""
+    target = folder / output
+    there, home = target.resolve(), folder.resolve()
+    if there == home or not there.is_relative_to(home):
+        shown = "".join(one if one.isprintable() else "?" for one in output)[:80]
+        raise OperationFailed(
+            f"{step_id(step)}: the plan puts `{shown}` outside the step's folder",
+            help="whoever wrote that means harm, or `llmops.lock` is damaged: look where its lines come from",
+            exit_code=Exit.TAMPERED,
+        )
+    return target
 
 
 def _own(site: Site, path: str, digest: str) -> bytes:

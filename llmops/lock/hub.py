@@ -21,8 +21,9 @@ from llmops.lock.fetcher import Fetcher, NoSuchThing, Small, Unreachable
 from llmops_spec.digests import Json
 from llmops_spec.lock import LockedFile
 from llmops_spec.secret import SecretValue
-from llmops_spec.sources import HUB
+from llmops_spec.sources import HUB, NAME_BELOW_PATTERN
 
+_BELOW: Final = re.compile(NAME_BELOW_PATTERN)
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 _NEXT: Final = re.compile(r'<([^>]+)>\s*;\s*rel="?next"?')
 _MOST_FILES: Final = 10_000
@@ -215,8 +216,7 @@ def safe_name(path: str) -> str:
     Raises:
         Unreachable: it does not, or holds what cannot be shown.
     """
-    parts = path.split("/")
-    if len(path) > 512 or not path.isprintable() or "\\" in path or any(one in ("", ".", "..") for one in parts):
+    if len(path) > 512 or not path.isprintable() or not _BELOW.fullmatch(path):
         shown = "".join(one if one.isprintable() else "?" for one in path)[:80]
         raise Unreachable(f"a server names a file `{shown}`, which is no name below a folder")
     return path

@@ -7,7 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from llmops.errors import Exit
+from compiler.plan import Fetch, SourceFile
+from llmops.apply.fetching import fetch_files
+from llmops.apply.site import open_site
+from llmops.errors import Exit, OperationFailed
+from llmops.workspace import open_workspace
 from tests.harness.hub import HubRepository
 from tests.unit.llmops.lock.conftest import Reply, Web
 from tests.unit.llmops.lock.test_fetcher import ranged
@@ -100,3 +104,35 @@ def test_the_way_a_file_comes_moves_no_key(desk: Project) -> None:
     desk.edit("data.yaml", f"source: {{http: {{url: '{desk.web.url}/rows.jsonl'}}}}", "path: data/train.jsonl")
     said = desk("plan", "--env", "local").out
     assert "nothing to do: 3 steps are cached" in said
+
+
+def fetch(desk: Project, folder: Path, output: str) -> None:
+    """Fetch the project's file as some plan, which need not be ours, names it."""
+    data = (desk.root / "llmops.yaml").read_bytes()
+    source = SourceFile(path="llmops.yaml", digest=hashlib.sha256(data).hexdigest(), bytes=len(data))
+    workspace = open_workspace(desk.root)
+    with open_site(workspace, workspace.compile("local").environments["local"]) as site:
+        fetch_files(site, Fetch(name="base", key="a" * 64, files={output: source}), folder, lambda _: None)
+
+
+@pytest.mark.parametrize("output", ["weights/../../owned.json", "../owned.json", "..", ".", "/{outside}/owned.json"])
+def test_an_output_outside_the_folder_of_its_step_is_refused(desk: Project, tmp_path: Path, output: str) -> None:
+    folder = tmp_path / "step"
+    folder.mkdir()
+    with pytest.raises(OperationFailed, match="outside the step's folder") as told:
+        fetch(desk, folder, output.replace("/{outside}", str(tmp_path)))
+    assert told.value.exit_code == Exit.TAMPERED
+    assert not (tmp_path / "owned.json").exists()
+
+
+@pytest.mark.parametrize("output", ["weights/owned.json", "weights"])
+def test_an_output_behind_a_link_that_leads_outside_is_refused(desk: Project, tmp_path: Path, output: str) -> None:
+    folder, outside = tmp_path / "step", tmp_path / "outside"
+    folder.mkdir()
+    outside.mkdir()
+    (folder / "weights").symlink_to(outside if "/" in output else outside / "owned.json")
+    with pytest.raises(OperationFailed, match="outside the step's folder"):
+        fetch(desk, folder, output)
+    assert list(outside.iterdir()) == []
+    fetch(desk, folder, "other/owned.json")
+    assert (folder / "other" / "owned.json").is_file()
