@@ -28,7 +28,7 @@ from llmops_spec.digests import Json
 from llmops_spec.evaluation import Evaluation, Subject
 from llmops_spec.gate import Baseline, Criterion, Gate
 from llmops_spec.model import Model
-from llmops_spec.service import Service
+from llmops_spec.service import Service, ServiceSpec
 
 R = TypeVar("R", bound=Resource)
 
@@ -115,15 +115,32 @@ class _Version:
         if not before:
             evaluation = self.now.get(Evaluation, gate.spec.evaluation)
             return evaluation.spec.subject if evaluation is not None else None
+        gone = [name for name in before if name not in services]
+        if gone and (heirs := self._heirs(gone, self.asked[node.name])):
+            listed = ", ".join(f"`{name}`" for name in gone)
+            self._cannot(node, f"gate `{node.name}` judged service {listed}, which is gone while {heirs}")
         if not subjects:
-            known = {one.name for one, _ in self.base.graph.of(Service)}
-            if new := ", ".join(f"`{name}`" for name in services if name not in known):
-                gone = ", ".join(f"`{name}`" for name in before)
-                self._cannot(node, f"gate `{node.name}` judged service {gone}, which is gone while {new} is new")
             return None
         if any(one != subjects[0] for one in subjects):
             self._cannot(node, f"services that gate `{node.name}` judged as one are different systems now")
         return subjects[0]
+
+    def _heirs(self, gone: Sequence[str], asked: Sequence[str]) -> str:
+        """What may be a service that is gone under another name, in words; empty where nothing is.
+
+        A new service counts whatever it serves, since models and prompts can be renamed with it. One that was there
+        counts where it took over a model or prompt of those gone, and the gate does not judge it anyway.
+        """
+        before = {one.name: service.spec for one, service in self.base.graph.of(Service)}
+        left = [before[name] for name in gone]
+        now = {one.name: service.spec for one, service in self.now.of(Service) if one.name not in asked}
+        new = [f"`{name}` is new" for name in now if name not in before]
+        took = [
+            f"`{name}` took over its model or prompt"
+            for name, spec in now.items()
+            if name in before and any(_took_over(spec, before[name], one) for one in left)
+        ]
+        return " and ".join([*new, *took])
 
     def _gate(self, node: ResourceNode, gate: Gate) -> Gate:
         """The base's gate, with a kept record read from the base where it differs."""
@@ -197,6 +214,11 @@ def served_by(service: Service) -> Subject:
         engine=spec.engine,
         requests=spec.requests,
     )
+
+
+def _took_over(now: ServiceSpec, before: ServiceSpec, left: ServiceSpec) -> bool:
+    prompt = now.prompt is not None and now.prompt == left.prompt != before.prompt
+    return prompt or now.model == left.model != before.model
 
 
 def _read_from(rows: Dataset) -> Json:

@@ -2,7 +2,8 @@
 
 Called by `plan`, `gate run` and `apply`. The base is what `--against` names; else, for a `local` target, the working
 tree itself; else what HEAD has in common with the protected branch, which on that branch is the commit applied. A
-folder without Git has none: `bootstrap`.
+folder without Git has none: `bootstrap`. Which branch is protected is not for the change to say: the remote's default
+branch says it where it is known here, and elsewhere a change that names another than its base did is not judged.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from compiler.pipeline import Compilation
 from compiler.plan import BOOTSTRAP, WORKING_TREE, BaseName, is_commit
 from compiler.ports import Denial
 from llmops.comparison import Changes, compare
-from llmops.io.git import FilesWithRevision, RevisionFiles, has_commit, merge_base
+from llmops.io.git import REMOTE_DEFAULT, FilesWithRevision, RevisionFiles, has_commit, merge_base, resolved
 from llmops.workspace import Workspace
+from llmops_spec.project import Project
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +54,8 @@ def compile_judged(project: Workspace, environment: str, against: str | None = N
     graph = compilation.environments[environment].graph
     base = choose_base(project.root, graph, against)
     if is_commit(base):
-        return _judged(project, compilation, environment, RevisionFiles(project.root, base))
+        revision = RevisionFiles(project.root, base)
+        return _judged(project, compilation, environment, revision, chosen=against is None)
     return Judged(project=project, compilation=_with(compilation, environment, _missing_base(graph, base)), base=base)
 
 
@@ -68,10 +71,23 @@ def choose_base(root: Path, graph: ResourceGraph, against: str | None) -> BaseNa
         return BOOTSTRAP
     if graph.environment.spec.target.local is not None:
         return WORKING_TREE
-    return merge_base(root, graph.project.spec.protected_branch)
+    return merge_base(root, _protected_branch(root, graph))
 
 
-def _judged(project: Workspace, compilation: Compilation, environment: str, revision: RevisionFiles) -> Judged:
+def _protected_branch(root: Path, graph: ResourceGraph) -> str:
+    """By the project as the remote's default branch has it; by the change where that is not known or has no such."""
+    default = resolved(root, REMOTE_DEFAULT)
+    if default is None:
+        return graph.project.spec.protected_branch
+    name = graph.environment.metadata.name
+    there = Workspace(root=root, files=RevisionFiles(root, default)).compile(name).environments.get(name)
+    return (there.graph if there is not None else graph).project.spec.protected_branch
+
+
+def _judged(
+    project: Workspace, compilation: Compilation, environment: str, revision: RevisionFiles, *, chosen: bool
+) -> Judged:
+    """`chosen`: the protected branch gave the base, and nobody named it."""
     both = Workspace(root=project.root, files=FilesWithRevision(now=project.files, revision=revision))
     there = Workspace(root=project.root, files=revision).compile(environment)
     base, now = there.environments.get(environment), compilation.environments[environment]
@@ -82,6 +98,8 @@ def _judged(project: Workspace, compilation: Compilation, environment: str, revi
         checks = [*tools.checks, *now.backend.checks()]
         found = judge_by_base(now.graph, now.lowered, revised, checks, tools.facts, both.files)
         lowered, findings = found.lowered, found.findings
+        if chosen:
+            findings = (*findings, *_moved_protection(project.root, revision.commit, base.graph, now.graph))
     else:
         wrong = next(one for one in there.findings if one.severity is Severity.ERROR)
         findings = (cannot_run(revision.commit, wrong.span, f"its spec is not sound: {wrong.message}"),)
@@ -93,6 +111,16 @@ def _judged(project: Workspace, compilation: Compilation, environment: str, revi
         base=revision.commit,
         changes=compare(base, now, revision.commit),
     )
+
+
+def _moved_protection(root: Path, commit: str, base: ResourceGraph, now: ResourceGraph) -> tuple[Diagnostic, ...]:
+    """A finding where the base does not call the branch protected that it was chosen by."""
+    before, after = base.project.spec.protected_branch, _protected_branch(root, now)
+    if before == after:
+        return ()
+    node = next(node for node, _ in now.of(Project))
+    why = f"it makes `{after}` the protected branch in place of `{before}`, and so chooses its own base"
+    return (cannot_run(commit, node.span("spec", "protectedBranch"), why),)
 
 
 def _missing_base(graph: ResourceGraph, base: BaseName) -> tuple[Diagnostic, ...]:

@@ -13,6 +13,8 @@ from compiler.ports import FileFact, Reader
 from llmops.errors import OperationFailed
 
 _NOT_SPEC_FOLDERS = ("build", "node_modules", "__pycache__", "venv")
+REMOTE_DEFAULT = "refs/remotes/origin/HEAD"
+"""The remote's default branch, as a clone notes it."""
 _NO_REVISION = "fetch it, or name another with --against"
 
 

@@ -22,7 +22,7 @@ from llmops.apply.trust import configuration_folder
 from llmops.cli.main import run
 from llmops.cli.plan_text import plan_text
 from llmops.errors import Exit, OperationFailed
-from llmops.judging import choose_base
+from llmops.judging import choose_base, compile_judged
 from llmops.report.gather import write_report
 from llmops.workspace import open_workspace
 from policies.evidence.envelope import opened
@@ -184,6 +184,104 @@ def test_a_renamed_service_does_not_leave_its_gates_behind(reviewed: Desk) -> No
     ]
 
 
+_SECOND = """\
+---
+apiVersion: llmops.dev/v1alpha1
+kind: Service
+metadata: {name: support-b, owner: team-support}
+spec:
+  model: support-lora
+  prompt: support-answer
+  guardrails: [support-rails]
+  gates: [GATES]
+  smoke: {question: "How do I change the units?"}
+"""
+
+_OWN_GATE = """\
+---
+apiVersion: llmops.dev/v1alpha1
+kind: Gate
+metadata: {name: weak, owner: team-support}
+spec:
+  evaluation: support-eval
+  criteria:
+    - {metric: latency-seconds, quantile: 0.95, atMost: 5.0}
+"""
+
+
+def _two_services(desk: Desk) -> None:
+    """A second service of the same system behind the same gates, on the protected branch."""
+    path = desk.root / "service.yaml"
+    path.write_text(path.read_text() + _SECOND.replace("GATES", "support-quality, support-safety"))
+    _commit(desk.root)
+
+
+def test_a_renamed_service_does_not_leave_its_gates_to_one_that_shared_them(reviewed: Desk) -> None:
+    _two_services(reviewed)
+    path = reviewed.root / "service.yaml"
+    first, second = path.read_text().split("---\n")
+    renamed = first.replace("name: support\n", "name: support2\n").replace(
+        "[support-quality, support-safety]", "[weak]"
+    )
+    path.write_text(renamed + "---\n" + second)
+    (reviewed.root / "gates.yaml").write_text((reviewed.root / "gates.yaml").read_text() + _OWN_GATE)
+
+    assert _denied(reviewed) == [
+        "gate `support-quality` judged service `support`, which is gone while `support2` is new",
+        "gate `support-safety` judged service `support`, which is gone while `support2` is new",
+    ]
+
+
+def test_a_service_that_takes_over_what_another_served_takes_its_gates_over_too(reviewed: Desk) -> None:
+    """`support-b` had the base model behind a gate of its own; now it has the tuned one, and `support` is gone."""
+    path = reviewed.root / "service.yaml"
+    first, second = path.read_text(), _SECOND.replace("GATES", "weak")
+    path.write_text(first + second.replace("model: support-lora", "model: support-base"))
+    evaluations = reviewed.root / "evaluation.yaml"
+    own = evaluations.read_text().replace("name: support-eval", "name: own-eval")
+    evaluations.write_text(
+        evaluations.read_text() + "---\n" + own.replace("model: support-lora", "model: support-base")
+    )
+    gates = reviewed.root / "gates.yaml"
+    gates.write_text(gates.read_text() + _OWN_GATE.replace("support-eval", "own-eval"))
+    _commit(reviewed.root)
+
+    path.write_text(second)
+    evaluations.write_text(evaluations.read_text().replace("model: support-base", "model: support-lora"))
+
+    assert _denied(reviewed) == [
+        f"gate `{gate}` judged service `support`, which is gone while `support-b` took over its model or prompt"
+        for gate in ("support-quality", "support-safety")
+    ]
+
+
+def test_a_service_may_be_taken_away(reviewed: Desk) -> None:
+    _two_services(reviewed)
+    path = reviewed.root / "service.yaml"
+    path.write_text(path.read_text().split("---\n")[0])
+
+    plan = reviewed.plan(against="main")
+
+    assert [one.rule for one in plan.policies if one.blocks] == []
+    assert _decisions(reviewed) == ["decide/support-quality", "decide/support-safety"]
+
+
+def test_a_service_that_is_added_is_judged_by_the_gates_that_it_names(reviewed: Desk) -> None:
+    """Nothing that was reviewed speaks of it; what was there keeps its own gates."""
+    path = reviewed.root / "service.yaml"
+    path.write_text(path.read_text() + _SECOND.replace("GATES", "weak"))
+    (reviewed.root / "gates.yaml").write_text((reviewed.root / "gates.yaml").read_text() + _OWN_GATE)
+
+    plan = reviewed.plan(against="main")
+
+    assert [one.rule for one in plan.policies if one.blocks] == []
+    gates = {one.step.name: set(one.step.gates) for one in plan.steps if isinstance(one.step, RollOut)}
+    assert gates == {
+        "support": {"decide/support-quality", "decide/support-safety"},
+        "support-b": {"decide/weak"},
+    }
+
+
 # --- where the base cannot run
 
 
@@ -275,6 +373,44 @@ def test_a_cluster_is_judged_by_what_its_change_has_in_common_with_the_protected
     _git(reviewed.root, "branch", "-q", "-D", "main")
     with pytest.raises(OperationFailed, match="protected branch `main` is not in this repository"):
         choose_base(reviewed.root, graph, None)
+
+
+def _moves_protection(desk: Desk) -> None:
+    """On a branch `mine`, the change makes that branch the protected one."""
+    _git(desk.root, "switch", "-q", "-c", "mine")
+    path = desk.root / "llmops.yaml"
+    text = path.read_text()
+    path.write_text(text.replace("\nspec:\n", "\nspec:\n  protectedBranch: mine\n"))
+    if path.read_text() == text:
+        path.write_text(text + "spec:\n  protectedBranch: mine\n")
+
+
+def _staging_is_denied(desk: Desk) -> list[str]:
+    judged = compile_judged(open_workspace(desk.root), "staging")
+    said = [one.message for one in judged.compilation.denials if one.rule == "base-cannot-run"]
+    return [one.partition("cannot judge this change: ")[2] for one in said]
+
+
+def test_a_change_does_not_choose_its_base_by_moving_the_protected_branch(reviewed: Desk) -> None:
+    assert _staging_is_denied(reviewed) == []
+    _moves_protection(reviewed)
+    said = "it makes `mine` the protected branch in place of `main`, and so chooses its own base"
+    assert _staging_is_denied(reviewed) == [said]
+
+
+def test_the_default_branch_of_the_remote_says_which_branch_is_protected(reviewed: Desk) -> None:
+    """So a branch that names itself, and was committed, is no base."""
+    reviewed_commit = _git(reviewed.root, "rev-parse", "main")
+    _git(reviewed.root, "update-ref", "refs/remotes/origin/main", "main")
+    _git(reviewed.root, "symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/main")
+    _moves_protection(reviewed)
+    own = _commit(reviewed.root)
+
+    judged = compile_judged(open_workspace(reviewed.root), "staging")
+
+    assert judged.base == reviewed_commit != own
+    assert _staging_is_denied(reviewed) == []
+    assert compile_judged(open_workspace(reviewed.root), "staging", against="HEAD").base == own
 
 
 def test_production_refuses_a_folder_without_git_before_anything_runs(desk: Desk) -> None:
