@@ -1,13 +1,16 @@
 """Where each file of a locked source is fetched from: at the commit that was locked, never at the branch.
 
-Called by `compiler.artifacts` for the `fetch` steps. Pure.
+Called by `compiler.artifacts` for the `fetch` steps, and by `llmops.lock.resolving`, so that what is locked is what is
+fetched. Pure.
 """
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from compiler.plan import SourceFile
 from llmops_spec.lock import LockedModel, LockedSplit
-from llmops_spec.sources import FromHuggingFace, HttpFile, HuggingFaceFile, RemoteFile, RemoteModel
+from llmops_spec.sources import FromHuggingFace, FromS3, HttpFile, HuggingFaceFile, RemoteFile, RemoteModel
 
 
 def locked_files(entry: LockedModel) -> dict[str, SourceFile]:
@@ -36,9 +39,10 @@ def file_of(source: RemoteModel, commit: str | None, name: str) -> RemoteFile:
         revision = _at(hub, commit)["revision"]
         return RemoteFile(hugging_face=HuggingFaceFile(repository=hub.repository, revision=revision, file=name))
     if web is not None:
-        return RemoteFile(http=HttpFile(url=f"{web.url.rstrip('/')}/{name}"))
+        return RemoteFile(http=HttpFile(url=f"{web.url.rstrip('/')}/{quote(name)}"))
     assert bucket is not None  # exactly one of the three
-    return RemoteFile(s3=bucket.model_copy(update={"uri": f"{bucket.uri.rstrip('/')}/{name}"}))
+    uri = f"{bucket.uri.rstrip('/')}/{name}"
+    return RemoteFile(s3=FromS3(uri=uri, endpoint=bucket.endpoint, region=bucket.region))
 
 
 def _at(hub: FromHuggingFace, commit: str | None) -> dict[str, str]:

@@ -48,7 +48,8 @@ class FromHttp(SpecModel):
 class FromS3(SpecModel):
     """A folder of an object store that speaks S3, which holds a model."""
 
-    uri: str = Field(pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^\s\\?#]*)?$", max_length=1200)
+    uri: str = Field(pattern=rf"^s3://[a-z0-9][a-z0-9.-]{{1,61}}[a-z0-9](/([^{_NEVER}]|/)*)?$", max_length=1200)
+    """Bucket and key as they are, with no escapes: a blank is a blank."""
     endpoint: str | None = Field(default=None, pattern=URL_PATTERN, max_length=1000)
     """Address of the store. If absent, Amazon's in `region`."""
     region: str = Field(default="us-east-1", pattern=r"^[a-z0-9-]+$", max_length=50)
@@ -74,7 +75,8 @@ class HuggingFaceFile(FromHuggingFace):
 
 
 class HttpFile(SpecModel):
-    url: str = Field(pattern=URL_PATTERN, max_length=2000)
+    url: str = Field(pattern=URL_PATTERN, max_length=8200)
+    """Room for a folder's address and the longest name below it with every character escaped."""
 
 
 class RemoteFile(SpecModel):
@@ -95,8 +97,9 @@ class RemoteFile(SpecModel):
         """The file's name with its folders; its ending says the format."""
         if self.hugging_face is not None:
             return self.hugging_face.file
-        address = self.http.url if self.http is not None else self.s3.uri if self.s3 is not None else ""
-        return address.partition("?")[0]
+        if self.s3 is not None:
+            return self.s3.uri
+        return self.http.url.partition("?")[0] if self.http is not None else ""
 
 
 class Hub(SecretHolder):

@@ -28,6 +28,8 @@ from llmops_spec.secret import SecretValue
 from llmops_spec.sources import FromS3
 
 _MOST_OBJECTS: Final = 10_000
+_LONGEST_KEY: Final = 1024
+"""In bytes of UTF-8. https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html"""
 _EMPTY: Final = hashlib.sha256(b"").hexdigest()
 
 
@@ -77,7 +79,7 @@ class Bucket:
             query = f"list-type=2&prefix={quote(prefix, safe='')}"
             query += f"&continuation-token={quote(token, safe='')}" if token is not None else ""
             page = _page(self._ask(f"{self._base}?{query}").body)
-            found |= {name.removeprefix(prefix): size for name, size in page.objects if not name.endswith("/")}
+            found |= {_below(prefix, name): size for name, size in page.objects if not name.endswith("/")}
             if len(found) > _MOST_OBJECTS:
                 raise OperationFailed(f"`{self.source.uri}` holds more than {_MOST_OBJECTS} objects")
             if page.following is None:
@@ -193,6 +195,13 @@ def sign_request(
     signature = hmac.digest(key, text.encode(), "sha256").hex()
     given = f"AWS4-HMAC-SHA256 Credential={credentials.key_id}/{scope}, SignedHeaders={names}, Signature={signature}"
     return {**sent, "Authorization": given}
+
+
+def _below(prefix: str, key: str) -> str:
+    """The name of an object below the folder that was asked for. Raises: Unreachable: it is not there, or no key."""
+    if not key.startswith(prefix) or len(key.encode()) > _LONGEST_KEY:
+        raise Unreachable("the object store's list holds what was not asked for")
+    return key.removeprefix(prefix)
 
 
 @dataclass(frozen=True, kw_only=True)

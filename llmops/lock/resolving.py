@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
-from urllib.parse import quote
 
+from compiler.locked_files import file_of
 from compiler.ports import Reader
 from llmops.errors import Exit, OperationFailed
 from llmops.io.secrets import read_secret
@@ -148,7 +148,7 @@ class Remote:
         texts: dict[str, bytearray] = {name: bytearray() for name in source.files if name in FACT_FILES}
         files: dict[str, LockedFile] = {}
         for name in source.files:
-            url = f"{source.url.rstrip('/')}/{quote(safe_name(name))}"
+            url, _ = self.address(file_of(RemoteModel(http=source), None, safe_name(name)), "models")
             self.display.begin(url, None)
             keep = texts[name].extend if name in texts else None
             files[name] = self.fetcher.digest(url, sink=keep, advance=self.display.advance)

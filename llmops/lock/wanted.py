@@ -117,13 +117,14 @@ def says_what_it_needs(compilation: Compilation) -> bool:
 
 def wanted(graphs: Iterable[ResourceGraph], versions: Mapping[str, str]) -> list[Wanted]:
     """Everything that some environment needs locked, each once, sorted. `versions` are those of the package's pins."""
-    found: set[Wanted] = set()
+    found: list[Wanted] = []
     for graph in graphs:
-        found.update(_models(graph))
-        found.update(_splits(graph))
-        found.update(WantedImage(image=one) for one in _images(graph) if "@" not in one)
-        found.update(_versions(graph, versions))
-    return sorted(found, key=lambda one: one.key)
+        found += _models(graph)
+        found += _splits(graph)
+        found += (WantedImage(image=one) for one in _images(graph) if "@" not in one)
+        found += _versions(graph, versions)
+    by_key = {one.key: one for one in found}  # by what it says: a source that lists files has no hash
+    return [by_key[key] for key in sorted(by_key)]
 
 
 def entry_key(entry: SealedEntry) -> Key:

@@ -7,13 +7,17 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 import yaml
 
+from compiler.locked_files import locked_files
+from compiler.plan import SourceFile
 from llmops.cli.main import run
 from llmops.errors import Exit
 from llmops.workspace import open_workspace
+from llmops_spec.sources import RemoteFile
 from tests.harness.hub import HubRepository
 from tests.unit.llmops.lock.conftest import Reply, Web
 from tests.unit.llmops.lock.test_hub import put
@@ -322,6 +326,45 @@ def test_hostile_text_of_a_repository_stays_text(project: Project, repository: H
     assert model["config"] == evil
     assert "licence" not in model
     project("validate")
+
+
+ODD = ["odd#1.json", "odd%41.json", "what?.json", "a b/@c d.json", "ü+&=;~.json", "odd #.safetensors"]
+
+
+def fetched(project: Project) -> dict[str, RemoteFile]:
+    """Where the steps of the cluster's saved plan bring the model's files from, by name."""
+    compiled = open_workspace(project.root).compile("cluster").environments["cluster"].graph
+    entry = compiled.lock.document.models[0]
+    files = {name: SourceFile.model_validate_json(one.model_dump_json()) for name, one in locked_files(entry).items()}
+    return {name: one.remote for name, one in files.items() if one.remote is not None}
+
+
+def test_a_repository_with_odd_names_is_locked_as_it_can_be_fetched(
+    project: Project, repository: HubRepository
+) -> None:
+    repository.files.update(dict.fromkeys(ODD, b"{}"))
+    put(project.web, repository)
+    project("lock")
+    project("validate")
+    found = fetched(project)
+    assert set(ODD) <= set(found)
+    assert all(one.hugging_face is not None and one.hugging_face.file == name for name, one in found.items())
+
+
+def test_a_web_folder_with_odd_names_is_locked_where_it_is_fetched(project: Project) -> None:
+    for name in ODD:
+        project.web.pages[f"/m/{quote(name)}"] = Reply(body=b"{}")
+    project.edit(
+        "model.yaml",
+        "{huggingFace: {repository: some/model, revision: main}}",
+        json.dumps({"http": {"url": f"{project.web.url}/m/", "files": ODD}}, ensure_ascii=False),
+    )
+    project("lock")
+    project("validate")
+    asked = {one.target for one in project.web.asked if one.target.startswith("/m/")}
+    found = fetched(project)
+    assert set(found) == set(ODD)
+    assert {one.http.url for one in found.values() if one.http is not None} == {project.web.url + one for one in asked}
 
 
 def _sha(data: bytes) -> str:

@@ -16,6 +16,8 @@ from botocore.credentials import Credentials as OtherCredentials
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
 
+from compiler.locked_files import locked_files
+from compiler.plan import SourceFile
 from llmops.errors import Exit, OperationFailed
 from llmops.lock.addresses import AllowList, parse_url
 from llmops.lock.fetcher import Fetcher, Unreachable
@@ -90,6 +92,19 @@ def test_a_long_list_goes_on(web: Web, fetcher: Fetcher) -> None:
     assert web.asked[1].target.endswith("&continuation-token=a%2Fb%3D")
 
 
+def test_odd_keys_are_locked_as_they_can_be_fetched(client: Any, remote: Remote, store: str) -> None:
+    odd = ["odd#1.json", "odd%41.json", "what?.json", "a b/@c d.json", "ü+&=;~.json"]
+    for name in odd:
+        client.put_object(Bucket="models", Key=f"odd folder/{name}", Body=name.encode())
+    entry = remote.model("model/base", RemoteModel(s3=FromS3(uri="s3://models/odd folder", endpoint=store)))
+    assert entry.files == {name: locked(name.encode()) for name in odd}
+    for name, planned in locked_files(entry).items():
+        file = SourceFile.model_validate_json(planned.model_dump_json()).remote  # as a saved plan is read again
+        assert file is not None
+        url, sign = remote.address(file, "models")
+        assert remote.fetcher.digest(url, sign=sign) == locked(name.encode())
+
+
 def test_a_digest_that_the_store_checked_is_taken(client: Any, remote: Remote, store: str) -> None:
     client.put_object(Bucket="models", Key="a/model.safetensors", Body=b"weights", ChecksumAlgorithm="SHA256")
     told: list[int] = []
@@ -135,6 +150,8 @@ def test_what_is_not_there_is_told(client: Any, remote: Remote, store: str) -> N
         (Reply(body=b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>'), "declares entities"),
         (Reply(body=b"<a><Contents><Key>k</Key><Size>many</Size></Contents></a>"), "not what S3 answers"),
         (Reply(body=b"<a><Contents><Key>m/../../x</Key><Size>1</Size></Contents></a>"), "no name below"),
+        (Reply(body=b"<a><Contents><Key>other/x</Key><Size>1</Size></Contents></a>"), "not asked for"),
+        (Reply(body=b"<a><Contents><Key>m/%b</Key><Size>1</Size></Contents></a>" % (b"x" * 1023)), "not asked for"),
     ],
 )
 def test_a_store_that_answers_otherwise_is_told(web: Web, fetcher: Fetcher, reply: Reply, says: str) -> None:
