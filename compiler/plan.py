@@ -7,12 +7,13 @@ Plain data that is written to `plan.json` and read back.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Annotated, Final, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Final, Literal, TypeAlias
 
 from pydantic import Field, StringConstraints
 
 from llmops_spec.base import SpecModel
 from llmops_spec.digests import digest
+from llmops_spec.formats import MachineWritten
 from llmops_spec.gate import GateSpec
 from llmops_spec.payloads.base import Payload
 from llmops_spec.payloads.data import CheckDataPayload, TransformPayload
@@ -211,7 +212,10 @@ def is_commit(base: BaseName) -> bool:
     return base not in (WORKING_TREE, BOOTSTRAP)
 
 
-class Plan(SpecModel):
+class Plan(MachineWritten):
+    FORMAT: ClassVar[int] = PLAN_FORMAT
+    DOCUMENT: ClassVar[str] = "the plan"
+
     format_version: int = PLAN_FORMAT
     project: str
     environment: str
@@ -234,8 +238,11 @@ class Plan(SpecModel):
 
     def digest(self) -> str:
         """Of everything but what the store and the live state made of it: progress does not move it."""
-        ordered = sorted(self.steps, key=lambda one: step_id(one.step))
-        steps = [one.step.model_dump(by_alias=True, mode="json") for one in ordered]
-        base = {"base": self.base} if self.base != WORKING_TREE else {}
-        body = {"environment": self.environment, "steps": steps, "basis": self.basis.model_dump(mode="json")}
-        return digest({**body, **base})
+        return plan_digest(self.model_dump(by_alias=True, mode="json"))
+
+
+def plan_digest(body: Mapping[str, Any]) -> str:
+    """`Plan.digest` of a plan as it was written: fields that later versions know do not enter it."""
+    steps = sorted((one["step"] for one in body["steps"]), key=lambda one: f"{one['kind']}/{one['name']}")
+    base = {"base": body["base"]} if body.get("base", WORKING_TREE) != WORKING_TREE else {}
+    return digest({"environment": body["environment"], "steps": steps, "basis": body["basis"], **base})

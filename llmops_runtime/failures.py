@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 from typing import Final, Literal, Self
 
+from llmops_spec.formats import ADVICE, NewerFormat
 from llmops_spec.payloads.results import TaskFailure
 from llmops_spec.store import StoreCorrupt
 
@@ -58,6 +59,8 @@ def failure_of(error: Exception, *, task: str, extras: Iterable[str]) -> TaskFai
             failure = error.failure
         case ModuleNotFoundError() if not (error.name or "").startswith("llmops"):
             failure = missing_extra(task, extras, (error.name or "a library").partition(".")[0])
+        case NewerFormat():
+            failure = TaskFailure(code="version-mismatch", message=str(error), help=ADVICE)
         case StoreCorrupt():
             advice = "nothing was used or changed; see `llmops evidence discard --help`"
             failure = TaskFailure(code="store", message=str(error), help=advice)

@@ -32,7 +32,7 @@ from llmops_runtime.failures import TaskFailed, failure_of, missing_extra
 from llmops_runtime.secrecy import hide_secrets, secret_values
 from llmops_runtime.supervise import end_with_supervisor
 from llmops_spec.catalogue.versions import RECIPES
-from llmops_spec.payloads.base import PAYLOAD_FORMAT, Payload, step_key
+from llmops_spec.payloads.base import Payload, step_key
 from llmops_spec.payloads.results import TaskFailure, TaskResult
 from llmops_spec.secret import without_secrets
 from llmops_spec.store import Manifest, load_manifest, publish
@@ -164,7 +164,6 @@ def _read_payload(request: TaskRequest, entry: TaskEntry) -> Payload:
         raise TaskFailed("internal", f"the payload {request.payload} cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise TaskFailed("internal", f"the payload {request.payload} is not JSON: {error}") from error
-    _refuse_newer(data)
     try:
         payload = entry.payload_type().model_validate_json(json.dumps(data))
     except ValidationError as error:
@@ -175,16 +174,6 @@ def _read_payload(request: TaskRequest, entry: TaskEntry) -> Payload:
         ) from None
     _refuse_other_versions(request.task, payload, entry.extras)
     return payload
-
-
-def _refuse_newer(data: object) -> None:
-    found = data.get("formatVersion", 1) if isinstance(data, dict) else 1
-    if isinstance(found, int) and found > PAYLOAD_FORMAT:
-        raise TaskFailed(
-            "version-mismatch",
-            f"the payload was written by a newer llmops (format {found}; this one reads {PAYLOAD_FORMAT})",
-            "install the version of llmops that wrote it",
-        )
 
 
 def _refuse_other_versions(task: str, payload: Payload, extras: tuple[str, ...]) -> None:

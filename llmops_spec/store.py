@@ -14,12 +14,13 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, BinaryIO, Final, Protocol, TypeAlias
+from typing import Annotated, BinaryIO, ClassVar, Final, Protocol, TypeAlias
 
 from pydantic import Field, StringConstraints, ValidationError
 
 from llmops_spec.base import SpecModel
 from llmops_spec.digests import digest, digest_bytes
+from llmops_spec.formats import MachineWritten
 
 MANIFEST_FORMAT: Final = 1
 _KEY: Final = r"[0-9a-f]{64}"
@@ -54,8 +55,11 @@ class StoredOutput(SpecModel):
     bytes: int = Field(ge=0)
 
 
-class Manifest(SpecModel):
+class Manifest(MachineWritten):
     """What one step made."""
+
+    FORMAT: ClassVar[int] = MANIFEST_FORMAT
+    DOCUMENT: ClassVar[str] = "the manifest of a stored result"
 
     format_version: int = MANIFEST_FORMAT
     key: StepKey
@@ -136,6 +140,7 @@ def load_manifest(store: Store, key: str) -> Manifest | None:
 
     Raises:
         StoreCorrupt: the manifest cannot be read, or speaks of another key.
+        NewerFormat: a newer llmops wrote it.
     """
     try:
         with store.get(f"{key}/manifest.json") as stream:
@@ -148,8 +153,6 @@ def load_manifest(store: Store, key: str) -> Manifest | None:
         raise StoreCorrupt(f"the stored result {key[:12]} has an unreadable manifest") from error
     if manifest.key != key:
         raise StoreCorrupt(f"the stored result {key[:12]} has the manifest of another step")
-    if manifest.format_version > MANIFEST_FORMAT:
-        raise StoreCorrupt(f"the stored result {key[:12]} was written by a newer llmops")
     return manifest
 
 

@@ -11,6 +11,7 @@ from compiler.graph import locate
 from compiler.source import LocatedMapping, Span
 from compiler.yaml_reader import read_yaml
 from llmops_spec.base import SpecModel
+from llmops_spec.formats import ADVICE, is_newer, newer_format
 
 PACK_FORMAT: Final = 1
 
@@ -44,8 +45,8 @@ def read_mapping(name: str, data: bytes, described: str) -> LocatedMapping:
     if len(file.documents) != 1 or not isinstance(value := file.documents[0].value, LocatedMapping):
         raise PackInvalid((PackProblem(message=described, span=start),))
     version = value.get("formatVersion")
-    if isinstance(version, int) and version > PACK_FORMAT:
-        said = f"format version {version} is newer than {PACK_FORMAT}, the newest that is known here"
+    if is_newer(version, PACK_FORMAT):
+        said = f"{newer_format(version, PACK_FORMAT, 'the file')}: {ADVICE}"
         raise PackInvalid((PackProblem(message=said, span=locate(value, ("formatVersion",))),))
     return value
 

@@ -11,18 +11,22 @@ import platform
 from collections.abc import Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import ClassVar
 
 from pydantic import Field, ValidationError
 
 from llmops.apply.site import Site
-from llmops_spec.base import SpecModel
 from llmops_spec.digests import digest
+from llmops_spec.formats import MachineWritten
 from llmops_spec.store import StepKey, Store
 
 NOTE_FORMAT = 1
 
 
-class DeployedNote(SpecModel):
+class DeployedNote(MachineWritten):
+    FORMAT: ClassVar[int] = NOTE_FORMAT
+    DOCUMENT: ClassVar[str] = "a note in the store of what is deployed"
+
     format_version: int = NOTE_FORMAT
     environment: str
     keys: list[StepKey] = Field(default_factory=list)
@@ -50,6 +54,7 @@ def deployed_elsewhere(store: Store, count: int) -> set[str]:
 
     Raises:
         ValueError: a note cannot be read, so nobody knows what it keeps.
+        NewerFormat: a newer llmops wrote one.
     """
     sites = {name.split("/")[1] for name in store.names("deployed/")}
     found: set[str] = set()
@@ -69,12 +74,9 @@ def _note(store: Store, site_id: str, number: int) -> DeployedNote:
     with store.get(_name(site_id, number)) as stream:
         data = stream.read()
     try:
-        note = DeployedNote.model_validate_json(data)
+        return DeployedNote.model_validate_json(data)
     except ValidationError as error:
         raise ValueError(f"`{_name(site_id, number)}` in the store cannot be read") from error
-    if note.format_version > NOTE_FORMAT:
-        raise ValueError(f"`{_name(site_id, number)}` in the store was written by a newer llmops")
-    return note
 
 
 def _site_id(site: Site) -> str:

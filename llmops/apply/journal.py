@@ -18,6 +18,7 @@ from typing import Literal
 from compiler.plan import Plan
 from llmops.errors import OperationFailed
 from llmops_spec.digests import Json, digest
+from llmops_spec.formats import NewerFormat, newer_format
 
 JOURNAL_FORMAT = 1
 
@@ -53,7 +54,7 @@ class Journal:
             self._db = sqlite3.connect(path, isolation_level=None)
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
-            self._migrate()
+            self._migrate(path)
         except sqlite3.OperationalError as error:  # of the system: the disk, the folder's rights, another holder
             raise OperationFailed(
                 f"the journal `{path}` cannot be opened: {error}",
@@ -65,10 +66,10 @@ class Journal:
                 help="restore it; without it nothing proves which results are yours",
             ) from error
 
-    def _migrate(self) -> None:
+    def _migrate(self, path: Path) -> None:
         found = self._db.execute("PRAGMA user_version").fetchone()[0]
         if found > JOURNAL_FORMAT:
-            raise OperationFailed("the journal was written by a newer llmops", help="install that version or newer")
+            raise NewerFormat(newer_format(found, JOURNAL_FORMAT, f"the journal `{path}`"))
         self._db.executescript(_TABLES)
         self._db.execute(f"PRAGMA user_version = {JOURNAL_FORMAT}")
 
@@ -147,9 +148,13 @@ class Journal:
 
     def plans(self) -> Iterator[Plan]:
         """Every plan that was applied, latest first."""
-        with closing(self._db.execute("SELECT body FROM plans ORDER BY at DESC, rowid DESC")) as rows:
-            for (body,) in rows:
-                yield Plan.model_validate_json(body)
+        return (plan for _, plan in self.applied())
+
+    def applied(self) -> Iterator[tuple[str, Plan]]:
+        """As `plans`, each with the digest that it had then: events name it, and a later version may make another."""
+        with closing(self._db.execute("SELECT digest, body FROM plans ORDER BY at DESC, rowid DESC")) as rows:
+            for digest_then, body in rows:
+                yield digest_then, Plan.model_validate_json(body)
 
     # --- what is live
 

@@ -29,7 +29,7 @@ from policies.evidence.trust import Trust
 from policies.evidence.verify import Expected, SignedDecision, Verified, sign_decision, verify
 from policies.gates.from_spec import rules_of
 from policies.gates.records import Record, RecordInvalid, read_record
-from policies.gates.results import GateVerdict
+from policies.gates.results import GateVerdict, refuse_newer_verdict
 from policies.gates.verdicts import decide
 
 TEST_RESULT_FILE = "test-result.dsse.json"
@@ -81,6 +81,7 @@ class DeskJudge:
         """
         verdict = self._recompute(step)
         stored = self._read(step, make_ref(step.key, VERDICT_FILE))
+        refuse_newer_verdict(stored, step.payload.gate)
         if canonical(verdict.to_json()) != stored.rstrip(b"\n"):
             raise tampered(step, "its stored verdict is not the one that its record gives")
         if not verdict.blocks:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import socket
 import time
@@ -11,10 +10,25 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import ClassVar
+
+from pydantic import ValidationError
 
 from llmops.errors import OperationFailed
+from llmops_spec.formats import MachineWritten, NewerFormat
 
 _POLL_SECONDS = 0.2
+
+
+class Holder(MachineWritten):
+    """Who holds the lock, written into its file for whoever waits."""
+
+    DOCUMENT: ClassVar[str] = "its lock"
+
+    pid: int
+    host: str
+    since: str
+    """ISO 8601, in UTC."""
 
 
 @contextmanager
@@ -37,7 +51,7 @@ def exclusive(path: Path, *, timeout_seconds: float = 0.0) -> Generator[None]:
                 )
             time.sleep(_POLL_SECONDS)
         stream.truncate(0)
-        stream.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": _now()}))
+        stream.write(Holder(pid=os.getpid(), host=socket.gethostname(), since=_now()).model_dump_json(by_alias=True))
         stream.flush()
         yield
 
@@ -52,10 +66,12 @@ def _taken(descriptor: int) -> bool:
 
 def _holder(path: Path) -> str:
     try:
-        held = json.loads(path.read_text())
-        return f"process {held['pid']} on {held['host']}, since {held['since']}"
-    except (ValueError, KeyError, OSError):
+        held = Holder.model_validate_json(path.read_bytes())
+    except (ValidationError, OSError):
         return "it has just begun"
+    except NewerFormat as error:
+        return str(error)
+    return f"process {held.pid} on {held.host}, since {held.since}"
 
 
 def _now() -> str:

@@ -21,13 +21,16 @@ from compiler.plan import (
     PolicyFinding,
     RollOut,
     Step,
+    plan_digest,
     step_id,
 )
 from llmops.apply.integrity import tampered
 from llmops.apply.site import Site
 from llmops.errors import Exit, OperationFailed
 from llmops_spec.digests import canonical, digest
+from llmops_spec.formats import refuse_newer
 from llmops_spec.store import StoreCorrupt, load_manifest, make_ref, read_output
+from policies.gates.results import refuse_newer_verdict
 
 VERDICT_FILE = "verdict.json"
 """Output of a decision."""
@@ -60,7 +63,9 @@ def _with_verdict(site: Site, planned: PlannedStep) -> PlannedStep:
     if planned.action is not Action.CACHED or not isinstance(planned.step, Decide):
         return planned
     try:
-        verdict = json.loads(read_output(site.store, make_ref(planned.step.key, VERDICT_FILE)))
+        stored = read_output(site.store, make_ref(planned.step.key, VERDICT_FILE))
+        refuse_newer_verdict(stored, planned.step.name)
+        verdict = json.loads(stored)
         said = f"decided: {verdict['verdict']}" + (", which stops a release" if verdict["blocks"] else "")
     except (FileNotFoundError, StoreCorrupt, ValueError, KeyError):
         return planned  # `apply` says what is wrong with it
@@ -134,16 +139,16 @@ def read_plan(path: Path) -> Plan:
     """A saved plan, exactly as it was written.
 
     Raises:
-        OperationFailed: it cannot be read, is of a newer version, or was edited.
+        OperationFailed: it cannot be read, or was edited.
+        NewerFormat: a newer llmops wrote it.
     """
 
     try:
         saved = json.loads(path.read_bytes())
         body = saved["plan"]
-        if body["formatVersion"] > PLAN_FORMAT:
-            raise OperationFailed(f"`{path}` was written by a newer llmops", help="install that version or newer")
+        refuse_newer(body["formatVersion"], PLAN_FORMAT, f"`{path}`")
         plan = Plan.model_validate_json(canonical(body))
-        edited = saved["bytes"] != digest(body) or saved["digest"] != plan.digest()
+        edited = saved["bytes"] != digest(body) or saved["digest"] != plan_digest(body)
     except OSError as error:
         raise OperationFailed(f"the plan `{path}` cannot be read: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, ValidationError) as error:

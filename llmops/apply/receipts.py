@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 
 from llmops_spec.store import Manifest, Store
 from policies.evidence.envelope import KeyPair
-from policies.evidence.receipt import receipt_holds, sign_receipt
+from policies.evidence.receipt import PREDICATE, receipt_holds, refuse_newer_statement, sign_receipt
 from policies.evidence.trust import Trust
 
 
@@ -20,9 +20,18 @@ def write_receipt(store: Store, manifest: Manifest, key: KeyPair, folder: Path) 
 
 
 def has_receipt(store: Store, manifest: Manifest, trust: Trust) -> bool:
-    """Whether somebody whom the trust file lists vouches for exactly this result."""
+    """Whether somebody whom the trust file lists vouches for exactly this result.
+
+    Raises:
+        NewerFormat: nobody does in a way that is known here, and a newer llmops wrote a receipt.
+    """
+    unread: list[bytes] = []
     for name in store.names(f"{manifest.key}/receipts/"):
         with store.get(name) as stream:
-            if receipt_holds(stream.read(), manifest.key, manifest.digest(), trust):
-                return True
+            data = stream.read()
+        if receipt_holds(data, manifest.key, manifest.digest(), trust):
+            return True
+        unread.append(data)
+    for data in unread:
+        refuse_newer_statement(data, PREDICATE, f"a receipt for {manifest.key[:12]}", trust)
     return False

@@ -13,6 +13,7 @@ from pathlib import Path
 from llmops.apply.site import Site
 from llmops.errors import Exit, OperationFailed
 from llmops.io.files import write_atomically
+from llmops_spec.formats import ADVICE, NewerFormat
 from policies.evidence.envelope import KeyPair, load_key, new_key
 from policies.evidence.trust import Trust, TrustInvalid, parse_trust
 
@@ -47,6 +48,8 @@ def load_trust() -> Trust:
             f"there is no trust file at {path}",
             help=f"`llmops keys init` makes one, or name yours in {TRUST_VARIABLE}",
         ) from error
+    except NewerFormat as error:
+        raise OperationFailed(f"{error} ({path})", help=ADVICE) from error
     except TrustInvalid as error:
         raise OperationFailed(
             f"{error} ({path})", help="mend it by hand: it is yours and says whom you trust"

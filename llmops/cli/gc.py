@@ -93,7 +93,7 @@ def _keys_of_plans(folder: Path, count: int) -> set[str]:
         journal = Journal(path)
         try:
             finished = {entry.plan for entry in journal.entries() if entry.event == "done" and _ends(entry.step)}
-            latest = islice((plan for plan in journal.plans() if plan.digest() in finished), count)
+            latest = islice((plan for then, plan in journal.applied() if then in finished), count)
             found |= {one.step.key for plan in latest for one in plan.steps if isinstance(one.step, ArtifactStep)}
         finally:
             journal.close()

@@ -143,11 +143,14 @@ def _foreseen(error: BaseException) -> OperationFailed | None:
         return OperationFailed(f"{error.strerror or error}{place}", help=help_)
     import sqlite3
 
+    from llmops_spec.formats import ADVICE, NewerFormat
     from llmops_spec.store import StoreCorrupt
 
-    if isinstance(error, StoreCorrupt):
-        help_ = "`llmops evidence verify` says which step it is, and how to give it up"
-        return OperationFailed(str(error), help=help_, exit_code=Exit.TAMPERED)
+    if isinstance(error, NewerFormat | StoreCorrupt):
+        told = "`llmops evidence verify` says which step it is, and how to give it up"
+        newer = isinstance(error, NewerFormat)
+        help_, code = (ADVICE, Exit.MISUSE) if newer else (told, Exit.TAMPERED)
+        return OperationFailed(str(error), help=help_, exit_code=code)
     if isinstance(error, sqlite3.Error):
         help_ = "mend that, and run the same command again; it goes on from here"
         return OperationFailed(f"the journal: {error}", help=help_, exit_code=Exit.STEP_FAILED)

@@ -6,12 +6,13 @@ gives: nothing here asks a clock. Closed and strict, so a report from a newer ve
 
 from __future__ import annotations
 
-from typing import Final, Literal, TypeAlias
+from typing import ClassVar, Final, Literal, TypeAlias
 
 from pydantic import Field, JsonValue
 
 from compiler.plan import PolicyFinding
 from llmops_spec.base import SpecModel
+from llmops_spec.formats import MachineWritten
 from llmops_spec.payloads.data import DataProfile
 
 REPORT_FORMAT: Final = 1
@@ -72,10 +73,11 @@ class ReportedCriterion(SpecModel):
     p_value_worse: float | None = None
 
 
-class ReportedVerdict(SpecModel):
+class ReportedVerdict(MachineWritten):
     """A gate's verdict as `GateVerdict.to_json` writes it."""
 
-    format_version: Literal[1] = 1
+    DOCUMENT: ClassVar[str] = "the verdict of a gate"
+
     verdict: VerdictWord
     blocks: bool
     reason: str
@@ -109,8 +111,11 @@ class ReportedService(SpecModel):
     model: str
 
 
-class ReportData(SpecModel):
-    format_version: Literal[1] = REPORT_FORMAT
+class ReportData(MachineWritten):
+    FORMAT: ClassVar[int] = REPORT_FORMAT
+    DOCUMENT: ClassVar[str] = "the data of the report"
+
+    format_version: int = REPORT_FORMAT
     project: str
     environment: str
     target: str

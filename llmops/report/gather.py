@@ -7,7 +7,7 @@ left out.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from llmops.report.data import (
     ReportedVerdict,
 )
 from llmops.report.wording import base_words
+from llmops_spec.formats import ADVICE, NewerFormat
 from llmops_spec.payloads.data import DataProfile
 from llmops_spec.store import StoreCorrupt, make_ref, read_output
 from policies.evidence.envelope import EnvelopeRefused, opened
@@ -46,6 +47,8 @@ def write_report(site: Site, plan: Plan, outcome: RunOutcome) -> Path:
 
 def gather(site: Site, plan: Plan, outcome: RunOutcome) -> ReportData:
     done = {step_id(one.step): one for one in outcome.steps}
+    unread: list[str] = []
+    profiles = dict(_profiles(site, plan, unread.append))
     return ReportData(
         project=plan.project,
         environment=plan.environment,
@@ -59,8 +62,8 @@ def gather(site: Site, plan: Plan, outcome: RunOutcome) -> ReportData:
             if step_id(one.step) in done
         ],
         policies=plan.policies,
-        notes=[*([base] if (base := base_words(plan)) else []), *plan.notes],
-        profiles=dict(_profiles(site, plan)),
+        notes=[*([base] if (base := base_words(plan)) else []), *plan.notes, *unread],
+        profiles=profiles,
         curves=dict(_curves(site, plan)),
         verdicts={gate: ReportedVerdict.model_validate(one.to_json()) for gate, one in outcome.verdicts.items()},
         evidence=list(_evidence(site, plan)),
@@ -105,11 +108,14 @@ def _stored(site: Site, key: str, output: str) -> bytes | None:
         return None
 
 
-def _profiles(site: Site, plan: Plan) -> Iterator[tuple[str, DataProfile]]:
+def _profiles(site: Site, plan: Plan, tell: Callable[[str], None]) -> Iterator[tuple[str, DataProfile]]:
+    """The profile of each dataset that can be read. Of one that a newer llmops wrote it is told."""
     for one in plan.steps:
         if isinstance(one.step, CheckData) and (data := _stored(site, one.step.key, "profile.json")):
             try:
                 yield one.step.name, DataProfile.model_validate_json(data)
+            except NewerFormat as error:
+                tell(f"dataset `{one.step.name}`: {error}: {ADVICE}")
             except ValidationError:
                 continue
 

@@ -3,17 +3,20 @@
 import json
 from typing import Any, ClassVar, Final
 
-from llmops_spec.base import SpecModel
 from llmops_spec.digests import digest
+from llmops_spec.formats import MachineWritten
 
 PAYLOAD_FORMAT: Final = 1
 
 
-class Payload(SpecModel):
+class Payload(MachineWritten):
     """The whole input of one task. Inputs are `store://` names; outputs have relative names."""
 
     NOT_IN_KEY: ClassVar[frozenset[str]] = frozenset({"format_version"})
     """Fields that cannot change the outcome."""
+
+    FORMAT: ClassVar[int] = PAYLOAD_FORMAT
+    DOCUMENT: ClassVar[str] = "the payload"
 
     format_version: int = PAYLOAD_FORMAT
 

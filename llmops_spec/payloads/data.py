@@ -1,11 +1,12 @@
 """Payloads and results of the data tasks: `check-data` and `transform`."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from llmops_spec.base import SpecModel
 from llmops_spec.dataset import Column, DataLimits, Redact
+from llmops_spec.formats import MachineWritten
 from llmops_spec.payloads.base import Payload
 from llmops_spec.store import StoreRef
 
@@ -78,8 +79,9 @@ class PersonalDataFound(SpecModel):
     kinds: list[str]
 
 
-class DataProfile(SpecModel):
-    format_version: int = 1
+class DataProfile(MachineWritten):
+    DOCUMENT: ClassVar[str] = "the data profile"
+
     splits: dict[str, SplitProfile]
     bag_of_words: BagOfWords | None = None
     bag_of_words_reason: str = ""

@@ -1,11 +1,12 @@
 """Payload of the `evaluate` task, and the evaluation record that it writes."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from llmops_spec.base import SpecModel
 from llmops_spec.evaluation import MetricUse, Sampling
+from llmops_spec.formats import MachineWritten
 from llmops_spec.payloads.base import Payload
 from llmops_spec.payloads.data import Rows
 from llmops_spec.payloads.serving import EnginePayload, GatewayPayload
@@ -60,10 +61,11 @@ class RecordSubject(SpecModel):
     digest: StepKey
 
 
-class RecordHeader(SpecModel):
+class RecordHeader(MachineWritten):
     """First line of a record."""
 
-    format_version: int = 1
+    DOCUMENT: ClassVar[str] = "the record"
+
     evaluation: str
     planned_items: PlannedItems
     draws: int

@@ -1,10 +1,11 @@
 """What a task writes when it ends, and what it says while it runs."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from llmops_spec.base import SpecModel
+from llmops_spec.formats import MachineWritten
 from llmops_spec.store import StepKey
 
 
@@ -18,10 +19,11 @@ class TaskFailure(SpecModel):
     code: Literal["bad-data", "missing-extra", "version-mismatch", "bad-model", "no-space", "store", "internal"]
 
 
-class TaskResult(SpecModel):
+class TaskResult(MachineWritten):
     """The result file of a one-shot task. Exit code 0 goes with `manifest`, 1 with `failure`."""
 
-    format_version: int = 1
+    DOCUMENT: ClassVar[str] = "the result of a task"
+
     task: str
     key: StepKey
     manifest: StepKey | None = None

@@ -1,11 +1,12 @@
 """Payloads of the standing processes, and what they say of themselves when they are ready."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from llmops_spec.base import SpecModel
 from llmops_spec.engine import TransformersEngine
+from llmops_spec.formats import MachineWritten
 from llmops_spec.guardrail import GuardrailSpec
 from llmops_spec.limits import RequestLimits
 from llmops_spec.payloads.base import Payload
@@ -45,10 +46,11 @@ class GatewayPayload(Payload):
     requests: RequestLimits = Field(default_factory=RequestLimits)
 
 
-class Supervision(SpecModel):
+class Supervision(MachineWritten):
     """Written by the supervisor of a standing process when that has ended by itself."""
 
-    format_version: int = 1
+    DOCUMENT: ClassVar[str] = "the note of a supervisor"
+
     restarts: int = 0
     last_end: str = ""
     """How it ended last, such as `signal 9`."""
@@ -56,10 +58,11 @@ class Supervision(SpecModel):
     """It failed too often, and is not started any more."""
 
 
-class Ready(SpecModel):
+class Ready(MachineWritten):
     """Written by a standing process to its result file when it can take requests."""
 
-    format_version: int = 1
+    DOCUMENT: ClassVar[str] = "what a server said of itself"
+
     task: Literal["engine", "gateway"]
     pid: int
     port: int

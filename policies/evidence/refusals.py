@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from llmops_spec.formats import ADVICE
+
 
 class Reason(StrEnum):
     """In the order in which they are looked for."""
@@ -18,6 +20,7 @@ class Reason(StrEnum):
     WRONG_ROLE = "wrong-role"
     KEY_OUT_OF_TIME = "key-out-of-time"
     OTHER_VERIFIER = "other-verifier"
+    NEWER_FORMAT = "newer-format"
     OTHER_PREDICATE = "other-predicate"
     NOT_A_STATEMENT = "not-a-statement"
     TOO_LITTLE_ASSURANCE = "too-little-assurance"
@@ -51,6 +54,7 @@ NEXT_STEPS: Final[dict[Reason, str]] = {
     Reason.WRONG_ROLE: "let a key decide whose role in the trust file is `decide`",
     Reason.KEY_OUT_OF_TIME: "put the current key into the trust file, then " + _DECIDE_AGAIN,
     Reason.OTHER_VERIFIER: _DECIDE_AGAIN,
+    Reason.NEWER_FORMAT: ADVICE,
     Reason.OTHER_PREDICATE: _DECIDE_AGAIN,
     Reason.NOT_A_STATEMENT: _DECIDE_AGAIN,
     Reason.TOO_LITTLE_ASSURANCE: (

@@ -23,6 +23,8 @@ from llmops_spec.store import StepKey
 
 STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
 TEST_RESULT: Final = "https://in-toto.io/attestation/test-result/v0.1"
+DECISION_FORMAT: Final = 1
+"""What this project adds to the two standards. Format 1 leaves its number out, so that what was signed stays."""
 SUMMARY: Final = "https://slsa.dev/verification_summary/v1"
 PASSED_LEVEL: Final = "LLMOPS_GATE_PASSED"
 WARNED_LEVEL: Final = "LLMOPS_GATE_WARNED"
@@ -89,7 +91,10 @@ class Verifier(SpecModel):
 
 
 class Decision(SpecModel):
-    """Beside the fields of the two standards: what of this project the statement speaks of."""
+    """Beside the fields of the two standards: what of this project the statement speaks of.
+
+    Both are of `DECISION_FORMAT`; a later one writes `formatVersion` here.
+    """
 
     gate: str
     environment: str

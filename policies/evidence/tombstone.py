@@ -10,7 +10,7 @@ from typing import Final
 
 from llmops_spec.digests import Json, canonical
 from policies.evidence.envelope import KeyPair, opened, seal
-from policies.evidence.receipt import trusted_signers
+from policies.evidence.receipt import refuse_newer_statement, trusted_signers
 from policies.evidence.statement import STATEMENT_TYPE
 from policies.evidence.strict_json import parse_object
 from policies.evidence.trust import Trust
@@ -52,7 +52,12 @@ def sign_tombstone(tombstone: Tombstone, key: KeyPair) -> bytes:
 def read_tombstone(
     data: bytes, step_key: str, manifest_digest: str, number: int, trust: Trust
 ) -> FoundTombstone | None:
-    """The tombstone of exactly this result, by a key that may decide and is not revoked; None for anything else."""
+    """The tombstone of exactly this result, by a key that may decide and is not revoked; None for anything else.
+
+    Raises:
+        NewerFormat: a newer llmops wrote it.
+    """
+    refuse_newer_statement(data, PREDICATE, f"a tombstone of {step_key[:12]}", trust)
     signers = trusted_signers(data, trust)
     if not signers:
         return None

@@ -7,11 +7,12 @@ in a repository adds a key, accepts rules or lowers the assurance that a tier as
 from __future__ import annotations
 
 import json
-from typing import Final, Literal, Self
+from typing import ClassVar, Final, Literal, Self
 
 from pydantic import AwareDatetime, Field, ValidationError, field_validator, model_validator
 
 from llmops_spec.base import SpecModel
+from llmops_spec.formats import MachineWritten
 from llmops_spec.store import StepKey
 from policies.evidence.envelope import KeyPair, keyid_of
 from policies.evidence.statement import Assurance, KeyAssurance
@@ -56,7 +57,10 @@ class RequiredAssurance(SpecModel):
     production: KeyAssurance = "ci"
 
 
-class Trust(SpecModel):
+class Trust(MachineWritten):
+    FORMAT: ClassVar[int] = TRUST_FORMAT
+    DOCUMENT: ClassVar[str] = "the trust file"
+
     format_version: int = TRUST_FORMAT
     keys: list[TrustedKey] = Field(default_factory=list)
     accepted_policies: list[StepKey] | None = None
@@ -93,12 +97,12 @@ def parse_trust(data: bytes) -> Trust:
 
     Raises:
         TrustInvalid: it says nothing that could be relied on.
+        NewerFormat: a newer llmops wrote it.
     """
     try:
         value = parse_object(data)
-        version = value.get("formatVersion")
-        if not isinstance(version, int) or version > TRUST_FORMAT:
-            raise TrustInvalid(f"the trust file's `formatVersion` is not {TRUST_FORMAT}, the newest that is known here")
+        if not isinstance(value.get("formatVersion"), int):
+            raise TrustInvalid("the trust file has no `formatVersion`")
         return Trust.model_validate_json(data, by_alias=True, by_name=False)
     except JsonRefused as error:
         raise TrustInvalid(f"the trust file is {error}") from error

@@ -17,9 +17,11 @@ from pydantic import ValidationError
 
 from llmops_spec.base import SpecModel
 from llmops_spec.digests import Json, canonical
+from llmops_spec.formats import is_newer, newer_format
 from policies.evidence.envelope import Envelope, EnvelopeRefused, KeyPair, OtherPayloadType, opened, seal, signed_by
 from policies.evidence.refusals import NEXT_STEPS, Reason, Refused
 from policies.evidence.statement import (
+    DECISION_FORMAT,
     PASSED_LEVEL,
     SUMMARY,
     TEST_RESULT,
@@ -232,7 +234,19 @@ def _verifier_of(said: Mapping[str, object]) -> object:
     return name if isinstance(name, str) else None
 
 
+def _format_of(said: Mapping[str, object]) -> object:
+    predicate = said.get("predicate")
+    decision = predicate.get("decision") if isinstance(predicate, dict) else None
+    return decision.get("formatVersion", DECISION_FORMAT) if isinstance(decision, dict) else DECISION_FORMAT
+
+
 def _typed(said: dict[str, object], predicate_type: str, model: type[_Statement]) -> _Statement:
+    written = _format_of(said)
+    _refuse_unless(
+        not is_newer(written, DECISION_FORMAT),
+        Reason.NEWER_FORMAT,
+        newer_format(written, DECISION_FORMAT, "what is signed"),
+    )
     _refuse_unless(
         said.get("predicateType") == predicate_type,
         Reason.OTHER_PREDICATE,

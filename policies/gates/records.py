@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from llmops_spec.base import SpecModel
 from llmops_spec.digests import digest
+from llmops_spec.formats import ADVICE, is_newer, newer_format
 from llmops_spec.payloads.evaluation import RecordHeader, RecordLine
 
 FORMAT_VERSION = 1
@@ -144,8 +145,8 @@ class _Builder:
 
 def _header(value: dict[str, object], number: int) -> RecordHeader:
     version = value.get("formatVersion")
-    if isinstance(version, int) and version > FORMAT_VERSION:
-        _refuse(number, f"format version {version} is newer than {FORMAT_VERSION}, the newest that is known here")
+    if is_newer(version, FORMAT_VERSION):
+        _refuse(number, f"{newer_format(version, FORMAT_VERSION, RecordHeader.DOCUMENT)}: {ADVICE}")
     if type(version) is not int or version != FORMAT_VERSION:
         _refuse(number, f"`formatVersion` must be {FORMAT_VERSION}")
     header = _validated(RecordHeader, value, number)

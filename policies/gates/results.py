@@ -5,11 +5,13 @@ Made by `verdicts`; printed, drawn, signed and stored by others. Numbers are in 
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from llmops_spec.digests import Json
+from llmops_spec.formats import refuse_newer
 
 FORMAT_VERSION = 1
 
@@ -113,6 +115,20 @@ class GateVerdict:
             "falseBlockAtMost": self.false_block_at_most,
             "criteria": [criterion.to_json() for criterion in self.criteria],
         }
+
+
+def refuse_newer_verdict(stored: bytes, gate: str) -> None:
+    """Refuse a stored verdict of a newer format; whether it is one at all is for its reader to say.
+
+    Raises:
+        NewerFormat: a newer llmops wrote it.
+    """
+    try:
+        value: object = json.loads(stored)
+    except ValueError:
+        return
+    if isinstance(value, dict):
+        refuse_newer(value.get("formatVersion"), FORMAT_VERSION, f"the verdict of gate `{gate}`")
 
 
 def _finite(number: float | None) -> float | None:

@@ -9,7 +9,6 @@ from html.parser import HTMLParser
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
 from compiler.plan import PolicyFinding
 from llmops.report.data import (
@@ -22,6 +21,7 @@ from llmops.report.data import (
     ReportedVerdict,
 )
 from llmops.report.page import render_report
+from llmops_spec.formats import NewerFormat
 from llmops_spec.payloads.data import BagOfWords, DataProfile, PersonalDataFound, SplitProfile
 from policies.gates.results import Counts, CriterionVerdict, GateVerdict
 
@@ -381,7 +381,7 @@ class TestContent:
 
 class TestData:
     def test_newer_format_is_refused(self) -> None:
-        with pytest.raises(ValidationError, match="format"):
+        with pytest.raises(NewerFormat, match="newer llmops"):
             empty(formatVersion=2)
 
     def test_format_version_is_written(self) -> None:

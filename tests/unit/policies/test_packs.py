@@ -147,7 +147,7 @@ def test_every_mistake_of_a_pack_is_reported_at_once() -> None:
         (b"severity: high", b"severity: hihg", "rules.0.severity"),
         (b"title: Named", b"titel: Named", "rules.0.titel"),
         (b"id: GOV-01", b"id: gov", "rules.0.id"),
-        (b"formatVersion: 1", b"formatVersion: 2", "newer than 1"),
+        (b"formatVersion: 1", b"formatVersion: 2", "newer llmops"),
         (b"severity: high", b"severity: high\n    severity: low", "severity"),
         (b"kinds: [Model]", b"objects: ['no kind']", "no kind of object"),
     ],
@@ -164,7 +164,7 @@ def test_a_malformed_pack_is_refused(old: bytes, new: bytes, said: str) -> None:
         (b"    error: [{resource: {}}]\n", b"", "fixtures.GOV-01.error"),
         (b"error: [{resource: {}}]", b"error: []", "fixtures.GOV-01.error"),
         (b"{resource: {}}", b"{resourse: {}}", "fixtures.GOV-01.error.0.resourse"),
-        (b"formatVersion: 1", b"formatVersion: 2", "newer than 1"),
+        (b"formatVersion: 1", b"formatVersion: 2", "newer llmops"),
         (b"formatVersion: 1\n", b"", "formatVersion"),
     ],
 )

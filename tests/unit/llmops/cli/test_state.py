@@ -104,7 +104,7 @@ def _trust(rows: Command) -> Path:
         (b"{", ["trust.json", "by hand"]),
         (b"\xff\xfe", ["trust.json", "by hand"]),
         (b"[]", ["trust.json", "by hand"]),
-        (b'{"formatVersion": 99}', ["trust.json", "the newest that is known here"]),
+        (b'{"formatVersion": 99}', ["trust.json", "newer llmops", "use that version"]),
         (b'{"formatVersion": 1, "keys": 7}', ["trust.json", "by hand"]),
     ],
 )
@@ -166,7 +166,7 @@ def test_a_journal_of_a_newer_version(rows: Command) -> None:
     rows("apply", "--env", "local")
     with closing(sqlite3.connect(rows.root / ".llmops" / "local" / "journal.db")) as database:
         database.execute("PRAGMA user_version = 99")
-    rows("apply", "--env", "local", code=Exit.MISUSE).says("journal", "newer llmops", "install")
+    rows("apply", "--env", "local", code=Exit.MISUSE).says("journal", "newer llmops", "use that version")
 
 
 def test_a_journal_in_the_place_of_a_folder(rows: Command) -> None:
