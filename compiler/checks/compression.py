@@ -18,7 +18,7 @@ from llmops_spec.model import FromCompress, Model
 CALIBRATED = ("awq", "gptq")
 """Formats whose scales are chosen by looking at activations."""
 SPARSE = 0.5
-"""Two of four: what NVIDIA's tensor cores multiply at twice the rate, from Ampere on, and vLLM and TensorRT-LLM load."""
+"""Two of four: what tensor cores multiply at twice the rate, from Ampere on, and vLLM and TensorRT-LLM load."""
 
 
 def compression_is_possible(graph: ResourceGraph, files: Reader) -> Iterator[Diagnostic]:
