@@ -96,6 +96,8 @@ class LockedSplit(SealedEntry):
     split: str
     source: RowsSource
     commit: Commit | None = None
+    gated: bool = False
+    """Whoever fetches it must have accepted terms, and have a token."""
     sha256: Sha256
     bytes: int = Field(ge=0)
     rows: int = Field(ge=0)

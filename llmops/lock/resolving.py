@@ -5,10 +5,9 @@ Called by `llmops.lock.locking`, and by `fetch` steps for the places of files. O
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
 
 from compiler.locked_files import file_of
 from compiler.ports import Reader
@@ -16,17 +15,16 @@ from llmops.errors import Exit, OperationFailed
 from llmops.io.secrets import read_secret
 from llmops.lock.addresses import AllowList
 from llmops.lock.display import ByteDisplay, Silent
+from llmops.lock.fact_texts import FactTexts, Keep
 from llmops.lock.fetcher import Fetcher, Signer, unsigned
 from llmops.lock.hub import Repository, RepositoryKind, safe_name, token_may_go_to
-from llmops.lock.model_folder import FACT_FILES, folder_facts, is_loaded
+from llmops.lock.model_folder import folder_facts, is_loaded
 from llmops.lock.objects import Bucket, Credentials, credentials_from_environment
 from llmops.lock.registry import Registry
 from llmops.lock.rows import RowCounter
 from llmops_spec.lock import LockedFile, LockedImage, LockedModel, LockedSplit, RowsSource
 from llmops_spec.secret import Secret, SecretValue
 from llmops_spec.sources import FromHttp, FromHuggingFace, FromS3, HuggingFaceFile, RemoteFile, RemoteModel, Sources
-
-Keep: TypeAlias = Callable[[bytes], object]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,9 +80,9 @@ class Remote:
         """Raises: OperationFailed: as `model`."""
         name = source.path if source.path is not None else source.remote.name if source.remote is not None else ""
         with RowCounter(name) as counter:
-            commit, file = None, None
+            commit, gated, file = None, False, None
             if source.remote is not None:
-                commit, file = self._read(source.remote, counter.take)
+                commit, gated, file = self._read(source.remote, counter.take)
             elif source.path is not None:
                 file = _local(source.path, files, counter.take)
             assert file is not None  # exactly one of the two
@@ -93,6 +91,7 @@ class Remote:
                 split=split,
                 source=source,
                 commit=commit,
+                gated=gated,
                 sha256=file.sha256,
                 bytes=file.bytes,
                 rows=counter.rows(),
@@ -128,16 +127,16 @@ class Remote:
         meant = repository.revision(source.revision)
         listed = repository.files(meant.commit)
         wanted = [one for one in listed if is_loaded(one.path)]
-        texts: dict[str, bytearray] = {one.path: bytearray() for one in wanted if one.path in FACT_FILES}
+        texts = FactTexts.of(one.path for one in wanted)
         files: dict[str, LockedFile] = {}
         for one in wanted:
-            keep = texts[one.path].extend if one.path in texts else None
+            keep = texts.keep(one.path, one.bytes)
             if one.sha256 is None or keep is not None:
                 self.display.begin(f"{source.repository}: {one.path}", one.bytes)
             files[one.path] = repository.locked(meant.commit, one, keep)
         return _Folder(
             files=files,
-            texts={name: bytes(text) for name, text in texts.items()},
+            texts=texts.texts(),
             passed_over=[one.path for one in listed if not is_loaded(one.path)],
             commit=meant.commit,
             gated=meant.gated,
@@ -145,52 +144,52 @@ class Remote:
         )
 
     def _web_folder(self, source: FromHttp) -> _Folder:
-        texts: dict[str, bytearray] = {name: bytearray() for name in source.files if name in FACT_FILES}
+        texts = FactTexts.of(source.files)
         files: dict[str, LockedFile] = {}
         for name in source.files:
             url, _ = self.address(file_of(RemoteModel(http=source), None, safe_name(name)), "models")
             self.display.begin(url, None)
-            keep = texts[name].extend if name in texts else None
+            keep = texts.keep(name, None)
             files[name] = self.fetcher.digest(url, sink=keep, advance=self.display.advance)
-        return _Folder(files=files, texts={name: bytes(text) for name, text in texts.items()}, passed_over=[])
+        return _Folder(files=files, texts=texts.texts(), passed_over=[])
 
     def _bucket_folder(self, source: FromS3) -> _Folder:
         bucket = self._bucket(source)
         self.display.begin(source.uri, None)
         objects = {safe_name(name): size for name, size in sorted(bucket.objects().items())}
-        texts: dict[str, bytearray] = {name: bytearray() for name in objects if name in FACT_FILES}
+        texts = FactTexts.of(objects)
         files: dict[str, LockedFile] = {}
         for name, size in objects.items():
             if is_loaded(name):
                 self.display.begin(f"{source.uri.rstrip('/')}/{name}", size)
-                keep = texts[name].extend if name in texts else None
+                keep = texts.keep(name, size)
                 files[name] = bucket.locked(name, size, self.display.advance, keep)
         passed_over = [name for name in objects if not is_loaded(name)]
-        return _Folder(files=files, texts={name: bytes(text) for name, text in texts.items()}, passed_over=passed_over)
+        return _Folder(files=files, texts=texts.texts(), passed_over=passed_over)
 
-    def _read(self, source: RemoteFile, keep: Keep) -> tuple[str | None, LockedFile]:
-        """The commit that was meant, where there is one, and the file, read to its end."""
+    def _read(self, source: RemoteFile, keep: Keep) -> tuple[str | None, bool, LockedFile]:
+        """The commit that was meant, where there is one, whether it is gated, and the file, read to its end."""
         if source.hugging_face is not None:
             return self._dataset_file(source.hugging_face, keep)
         if source.http is not None:
             self.display.begin(source.http.url, None)
-            return None, self.fetcher.digest(source.http.url, sink=keep, advance=self.display.advance)
+            return None, False, self.fetcher.digest(source.http.url, sink=keep, advance=self.display.advance)
         assert source.s3 is not None  # exactly one of the three
         self.display.begin(source.s3.uri, None)
-        return None, self._bucket(source.s3).locked("", None, self.display.advance, keep)
+        return None, False, self._bucket(source.s3).locked("", None, self.display.advance, keep)
 
-    def _dataset_file(self, source: HuggingFaceFile, keep: Keep) -> tuple[str, LockedFile]:
+    def _dataset_file(self, source: HuggingFaceFile, keep: Keep) -> tuple[str, bool, LockedFile]:
         repository = self.repository("datasets", source)
         self.display.begin(f"{source.repository}@{source.revision}: {source.file}", None)
-        commit = repository.revision(source.revision).commit
-        found = next((one for one in repository.files(commit) if one.path == source.file), None)
+        meant = repository.revision(source.revision)
+        found = next((one for one in repository.files(meant.commit) if one.path == source.file), None)
         if found is None:
             raise OperationFailed(
                 f"repository `{source.repository}` has no file `{source.file}` at `{source.revision}`",
                 help="correct the file's name",
                 exit_code=Exit.FINDINGS,
             )
-        return commit, repository.locked(commit, found, keep)
+        return meant.commit, meant.gated, repository.locked(meant.commit, found, keep)
 
 
 def _local(path: str, files: Reader, keep: Keep) -> LockedFile:

@@ -12,12 +12,14 @@ import pytest
 from llmops.errors import Exit, OperationFailed
 from llmops.lock.fetcher import Fetcher, Unreachable
 from llmops.lock.resolving import Remote
+from llmops.lock.waiting import Patience
 from llmops_spec.digests import digest
-from llmops_spec.lock import LockedModel
+from llmops_spec.lock import LockedModel, RowsSource
 from llmops_spec.secret import SecretValue
-from llmops_spec.sources import RemoteModel
+from llmops_spec.sources import FromHttp, HuggingFaceFile, RemoteFile, RemoteModel
 from tests.harness.hub import CONFIG, TEMPLATE, WEIGHTS, HubRepository
-from tests.unit.llmops.lock.conftest import Reply, Slept, Web, fetcher_of
+from tests.harness.project import MemoryReader
+from tests.unit.llmops.lock.conftest import Reply, Slept, Web, Wire, fetcher_of
 
 
 def put(web: Web, repository: HubRepository, *, revision: str = "main", cdn: Web | None = None) -> None:
@@ -86,6 +88,46 @@ def test_what_the_safetensors_index_says_counts(web: Web, fetcher: Fetcher) -> N
     repository.files["model.safetensors.index.json"] = json.dumps(index).encode()
     put(web, repository)
     assert lock(web, fetcher).weight_bytes == 16_060_522_496
+
+
+def test_a_text_that_is_too_long_for_its_name_is_not_read(web: Web, fetcher: Fetcher) -> None:
+    repository = HubRepository()
+    repository.files["config.json"] = b" " * ((8 << 20) + 1)
+    put(web, repository)
+    with pytest.raises(OperationFailed, match=r"`config.json` is longer than the 8 MiB") as told:
+        lock(web, fetcher)
+    assert told.value.exit_code == Exit.FINDINGS
+    assert repository.file_path("config.json") not in {one.target for one in web.asked}
+    index = "model.safetensors.index.json"
+    repository.files |= {"config.json": b"{}", index: b'{"weight_map": {}}' + b" " * (8 << 20)}
+    put(web, repository)
+    assert lock(web, fetcher).files[index].bytes > 8 << 20
+
+
+def test_a_text_without_end_is_cut_off_where_it_is_too_long(web: Web, fetcher: Fetcher) -> None:
+    """A web server says no length before, and may say none at all."""
+    sent: list[int] = []
+
+    def endless(wire: Wire) -> None:
+        wire.raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for _ in range(200):
+            wire.wfile.write(b"100000\r\n" + b" " * 0x100000 + b"\r\n")
+            sent.append(0x100000)
+
+    web.pages["/m/config.json"] = endless
+    folder = RemoteModel(http=FromHttp(url=f"{web.url}/m", files=["config.json"]))
+    patient = dataclasses.replace(fetcher, patience=Patience(tries=1))
+    with pytest.raises(OperationFailed, match=r"`config.json` is longer than the 8 MiB"):
+        remote(web, patient).model("model/base", folder)
+    assert sum(sent) < 40 << 20
+
+
+def test_rows_of_a_gated_repository_say_so(web: Web, fetcher: Fetcher) -> None:
+    for gated in (False, "auto"):
+        put(web, HubRepository(kind="datasets", name="some/rows", files={"a.jsonl": b"{}\n"}, gated=gated))
+        file = HuggingFaceFile(repository="some/rows", revision="main", file="a.jsonl")
+        rows = RowsSource(remote=RemoteFile(hugging_face=file))
+        assert remote(web, fetcher).split("dataset/a", "train", rows, MemoryReader({})).gated is bool(gated)
 
 
 def test_a_template_of_its_own_wins(web: Web, fetcher: Fetcher) -> None:
