@@ -41,7 +41,14 @@ DEFAULT_HOSTS: Final = (
 _PRINTABLE: Final = re.compile(r"[!-~]+")
 _HOST_NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
 _NUMBER_LIKE: Final = re.compile(r"(0x[0-9a-f]*|[0-9]+)")
-_NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
+_NAT64: Final = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("64:ff9b:1::/96"))
+"""Translated by everybody alike (RFC 6052), and by a network of one's own (RFC 8215) as most write it."""
+_UNICAST: Final = ipaddress.IPv6Network("2000::/3")
+"""All of IPv6 that was ever given to the Internet. Site-local addresses, segments of routes (`5f00::/16`) and the old
+ways to carry an IPv4 address (`::/96`, `::ffff:0:0:0/96`) lie outside.
+https://www.iana.org/assignments/ipv6-address-space"""
+_DOCUMENTED: Final = ipaddress.IPv6Network("3fff::/20")
+"""For examples (RFC 9637); the standard library does not know it everywhere."""
 _PORTS: Final = {"https": 443, "http": 80}
 
 
@@ -200,11 +207,13 @@ def is_public(address: Address) -> bool:
     """
     if isinstance(address, ipaddress.IPv6Address):
         carried = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
-        if address in _NAT64:
+        if any(address in one for one in _NAT64):
             carried.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
         inner = [one for one in carried if one is not None]
         if inner:
             return all(is_public(one) for one in inner)
+        if address not in _UNICAST or address in _DOCUMENTED:
+            return False
     return address.is_global and not address.is_multicast
 
 

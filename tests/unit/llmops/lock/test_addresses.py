@@ -134,6 +134,20 @@ INNER = [
     "2002:a9fe:a9fe::",
     "64:ff9b::7f00:1",
     "64:ff9b::a9fe:a9fe",
+    "64:ff9b:1::7f00:1",
+    "64:ff9b:1::a9fe:a9fe",
+    "64:ff9b:1:a01:2:300::",
+    "64:ff9b:1:1::808:808",
+    "::127.0.0.1",
+    "::8.8.8.8",
+    "::169.254.169.254",
+    "::ffff:0:127.0.0.1",
+    "::ffff:0:8.8.8.8",
+    "fec0::1",
+    "feff::1",
+    "5f00::1",
+    "3fff::1",
+    "4000::1",
 ]
 
 
@@ -142,7 +156,10 @@ def test_an_inner_address_is_not_public(text: str) -> None:
     assert not is_public(ipaddress.ip_address(text))
 
 
-@pytest.mark.parametrize("text", ["8.8.8.8", "1.1.1.1", "2606:4700:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"])
+PUBLIC = ["8.8.8.8", "1.1.1.1", "2606:4700:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808", "64:ff9b:1::808:808"]
+
+
+@pytest.mark.parametrize("text", PUBLIC)
 def test_a_public_address_is(text: str) -> None:
     assert is_public(ipaddress.ip_address(text))
 
