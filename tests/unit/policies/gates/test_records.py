@@ -66,7 +66,11 @@ def test_a_line_that_is_no_json_object_is_refused(written: Any, line: bytes | st
 @pytest.mark.parametrize(
     ("number", "changes", "message"),
     [
-        (1, {"formatVersion": 2}, "line 1: the record was written by a newer llmops (format 2; this one reads up to 1): use"),
+        (
+            1,
+            {"formatVersion": 2},
+            "line 1: the record was written by a newer llmops (format 2; this one reads up to 1): use",
+        ),
         (1, {"formatVersion": 0}, "line 1: `formatVersion` must be 1"),
         (1, {"formatVersion": True}, "line 1: `formatVersion` must be 1"),
         (1, {"draws": 0}, "line 1: `draws` must be at least 1"),
