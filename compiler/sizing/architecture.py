@@ -18,6 +18,9 @@ from compiler.sizing.families.storage import read_dtype, read_quantization
 from compiler.sizing.json_values import Json
 from compiler.sizing.layers import AttentionCache, LatentCache, Layer, Matrix, Part, Quantization, StateCache, Task
 
+MOST_BYTES = 2**60
+"""No checkpoint is larger: an index that says so is wrong, and its count is no fact."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
@@ -111,7 +114,7 @@ def read_architecture(config: Mapping[str, Json], *, name: str, weight_bytes: in
     """The facts of a model from the keys of its `config.json`, whatever the family.
 
     `weight_bytes` is the checkpoint's `metadata.total_size`, where known. Never raises for a strange configuration:
-    what is absent or of another type is named in `missing`.
+    what is absent, of another type or beyond all bounds (`families.facts`) is named in `missing`.
     """
     missing: list[str] = []
     facts = language_facts(config, missing)
@@ -142,7 +145,7 @@ def read_architecture(config: Mapping[str, Json], *, name: str, weight_bytes: in
         experts_per_token=read.experts_per_token,
         expert_intermediate_size=read.expert_intermediate_size,
         multimodal=read.multimodal,
-        weight_bytes=weight_bytes,
+        weight_bytes=weight_bytes if weight_bytes is not None and 0 < weight_bytes <= MOST_BYTES else None,
         class_name=next(iter(outer.words("architectures")), None),
         missing=tuple(missing),
         assumed=tuple(read.assumed),

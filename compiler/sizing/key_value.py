@@ -180,6 +180,8 @@ def _kinds(caches: tuple[tuple[Cache, int], ...], terms: CacheTerms) -> list[_Ki
     for cache, count in caches:
         window = cache.window if isinstance(cache, AttentionCache) else None
         size, state = token_bytes(cache, terms), state_bytes(cache, terms)
+        if not size and not state:
+            continue
         found.setdefault(("state", state) if state else ("tokens", window), []).append((size, state, count))
     kinds: list[_Kind] = []
     for key, members in found.items():

@@ -14,6 +14,7 @@ from typing import Final
 
 from pydantic import JsonValue
 
+from compiler.sizing.architecture import MOST_BYTES
 from llmops.errors import Exit, OperationFailed
 from llmops_spec.digests import Json, digest, digest_bytes
 from llmops_spec.lock import LockedFile
@@ -90,7 +91,8 @@ def _object(name: str, data: bytes) -> Mapping[str, Json]:
 def _weight_bytes(files: Mapping[str, LockedFile], index: Mapping[str, Json]) -> int | None:
     """What the index says of all tensors; without an index, the weight files as they are."""
     metadata = index.get("metadata")
-    if isinstance(metadata, Mapping) and isinstance(total := metadata.get("total_size"), int | float):
+    total = metadata.get("total_size") if isinstance(metadata, Mapping) else None
+    if isinstance(total, int | float) and 0 < total <= MOST_BYTES:
         return int(total)
     weights = [one.bytes for name, one in files.items() if name.endswith(".safetensors") and "/" not in name]
     return sum(weights) if weights else None

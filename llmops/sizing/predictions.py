@@ -37,6 +37,10 @@ OUTPUT_COLUMNS: Final = (
     "missing",
 )
 
+_IN_ARITHMETIC: Final = (ArithmeticError, LookupError, TypeError, ValueError)
+"""What arithmetic over the facts of a stranger's configuration may end in. Readers bound each fact; should a
+combination of them fail nevertheless, it costs its own row, and no other."""
+
 _Predict = Callable[[Mapping[str, str], Subject], dict[str, str]]
 _TASKS: Final[Mapping[str, _Predict]] = {
     "serving": predict_serving,
@@ -45,12 +49,18 @@ _TASKS: Final[Mapping[str, _Predict]] = {
 }
 
 
+def _find(text: str, beside: Path) -> Subject:
+    return find_subject(text, beside=beside)
+
+
 @dataclass
 class Predictions:
     """Predicts rows, and remembers the models that it has read and the rows that it has seen."""
 
     beside: Path
     """The table's folder, from where paths of models may start."""
+    find: Callable[[str, Path], Subject] = _find
+    """The model that a cell names."""
     _subjects: dict[str, Subject | str] = field(default_factory=dict[str, "Subject | str"])
     """By the text of the cell: the model, or why there is none."""
     _known: dict[tuple[str, ...], dict[str, str]] = field(default_factory=dict[tuple[str, ...], dict[str, str]])
@@ -76,13 +86,17 @@ class Predictions:
             return _TASKS[task](row.cells, subject)
         except (UnreadableCellError, UnknownSubjectError) as error:
             return _unreadable(row, str(error))
+        except _IN_ARITHMETIC as error:
+            return _unreadable(row, f"the model's facts cannot be computed with ({error})")
 
     def _subject(self, text: str) -> Subject | str:
         if text not in self._subjects:
             try:
-                self._subjects[text] = find_subject(text, beside=self.beside)
+                self._subjects[text] = self.find(text, self.beside)
             except UnknownSubjectError as error:
                 self._subjects[text] = str(error)
+            except _IN_ARITHMETIC as error:
+                self._subjects[text] = f"the model's facts cannot be read ({error})"
         return self._subjects[text]
 
 

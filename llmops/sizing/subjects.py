@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final, cast
 
 from compiler.diagnostics.suggestions import nearest
-from compiler.sizing.architecture import Architecture, read_architecture
+from compiler.sizing.architecture import MOST_BYTES, Architecture, read_architecture
 from compiler.sizing.budget import GIB
 from compiler.sizing.gpus import Gpu, GpuName, all_gpus, find_gpu, gpus_named
 from compiler.sizing.json_values import Json
@@ -180,7 +180,7 @@ def _weight_bytes(folder: Path) -> int | None:
         except UnknownSubjectError:
             return None
         total = metadata.get("total_size") if isinstance(metadata, dict) else None
-        return int(total) if isinstance(total, int | float) and total > 0 else None
+        return int(total) if isinstance(total, int | float) and 0 < total <= MOST_BYTES else None
     return _single_file_bytes(folder / SINGLE)
 
 

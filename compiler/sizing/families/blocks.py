@@ -101,13 +101,13 @@ def read_nemotron_nas(facts: Facts) -> Structure:
     if not found:
         facts.lack("block_configs")
     for block in found:
-        inner = Facts(block, "") if isinstance(block, Mapping) else Facts({}, "")
+        inner = Facts(block if isinstance(block, Mapping) else {}, "", facts.missing)
         group, width = _group(inner), _width(inner, attention.hidden)
         if not structure.known((group, width)):
             structure.add((group, width), _nas_layer(facts, group, width, attention.hidden))
     finish_decoder(structure, facts, PLAIN, attention, None)
     structure.intermediate_size = max(
-        (_width(Facts(b, ""), attention.hidden) for b in found if isinstance(b, Mapping)), default=0
+        (_width(Facts(b, "", facts.missing), attention.hidden) for b in found if isinstance(b, Mapping)), default=0
     )
     return structure
 
@@ -126,12 +126,12 @@ def _nas_layer(facts: Facts, group: int, width: int, hidden: int) -> Layer:
 
 
 def _group(block: Facts) -> int:
-    attention = Facts(block.under("attention") or {}, "")
+    attention = Facts(block.under("attention") or {}, "", block.missing)
     return 0 if attention.flag("no_op") else attention.number("n_heads_in_group")
 
 
 def _width(block: Facts, hidden: int) -> int:
-    feed = Facts(block.under("ffn") or {}, "")
+    feed = Facts(block.under("ffn") or {}, "", block.missing)
     if feed.flag("no_op"):
         return 0
     exact = int(2 * feed.share("ffn_mult") * hidden / 3)

@@ -57,6 +57,8 @@ def read_attention(facts: Facts, rules: Rules) -> Attention:
     heads = facts.needed("num_attention_heads")
     key_value_heads = key_value_heads_of(facts, heads)
     head_dim = facts.number("head_dim") or (hidden // heads if heads else 0)
+    if hidden and heads and not head_dim:
+        facts.lack("head_dim")
     return Attention(
         hidden=hidden,
         heads=heads,

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
-from math import isfinite
+from math import isnan
 from typing import cast
 
 from compiler.sizing.json_values import Json
@@ -55,8 +55,20 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
 configuration classes (transformers 5.17, `attribute_map`, and configurations published with their own code)."""
 
 
+MOST = 10**9
+"""The largest size of anything that a configuration counts: features, words, positions, parameters of a group."""
+
 MOST_LAYERS = 4096
 """Readers walk over the layers; a configuration must not make them walk forever."""
+
+_MOST_OF: Mapping[str, int] = {
+    **dict.fromkeys(("num_attention_heads", "num_key_value_heads", "num_experts", "num_experts_per_tok"), 10**5),
+    "altup_num_inputs": 64,
+}
+"""Tighter bounds of what engines and readers go through one by one."""
+
+SHARES = (1e-4, 1e4)
+"""Between these lie all factors, ratios and widths in bits, other than 0."""
 
 
 class Facts:
@@ -68,11 +80,6 @@ class Facts:
         self.model_type = model_type
         self.missing: list[str] = [] if missing is None else missing
         self._defaults = defaults_of(model_type)
-
-    @property
-    def known_family(self) -> bool:
-        """Whether defaults of the model type are known."""
-        return bool(self._defaults)
 
     def value(self, key: str) -> Json:
         """The value of a key or of its first alias that is present, the family's default, or None."""
@@ -91,9 +98,22 @@ class Facts:
         return key in self.config
 
     def number(self, key: str, default: int = 0) -> int:
-        """A whole number from 0 on, or the default where the key is absent, null or something else."""
-        found = _finite(self.value(key))
-        return default if found is None or found < 0 else int(found)
+        """A whole number from 0 on, or the default where the key is absent, null or something else.
+
+        More than anything has is no fact, and noted as missing.
+        """
+        found = _number(self.value(key))
+        if found is None or found < 0:
+            return default
+        if found > _MOST_OF.get(key, MOST):
+            self.lack(key)
+            return default
+        return int(found)
+
+    def length(self, key: str) -> int:
+        """Tokens of a context; 0 where the key is absent or says `no limit` by a number beyond all lengths."""
+        found = _number(self.value(key))
+        return int(found) if found is not None and 0 < found <= MOST else 0
 
     def needed(self, key: str) -> int:
         """A whole number above 0; absent, it is noted as missing and read as 0."""
@@ -112,9 +132,14 @@ class Facts:
         return found
 
     def share(self, key: str, default: float = 0.0) -> float:
-        """A number from 0 on that need not be whole."""
-        found = _finite(self.value(key))
-        return default if found is None or found < 0 else float(found)
+        """A number from 0 on that need not be whole; beyond `SHARES` it is no fact, and noted as missing."""
+        found = _number(self.value(key))
+        if found is None or found < 0:
+            return default
+        if found and not SHARES[0] <= found <= SHARES[1]:
+            self.lack(key)
+            return default
+        return float(found)
 
     def flag(self, key: str, *, default: bool = False) -> bool:
         """A truth value."""
@@ -131,9 +156,13 @@ class Facts:
         return tuple(item for item in self._list(key) if isinstance(item, str))
 
     def numbers(self, key: str) -> tuple[int, ...]:
-        """A list of whole numbers from 0 on; empty where the key is absent."""
-        found = (int(item) if isinstance(item, bool) else _finite(item) for item in self._list(key))
-        return tuple(max(0, int(item)) for item in found if item is not None)
+        """A list of whole numbers from 0 on; empty where the key is absent. One beyond `MOST` is noted as missing."""
+        found = (int(item) if isinstance(item, bool) else _number(item) for item in self._list(key))
+        whole = tuple(int(max(0, min(item, MOST + 1))) for item in found if item is not None)
+        if any(item > MOST for item in whole):
+            self.lack(key)
+            return ()
+        return whole
 
     def under(self, key: str) -> Mapping[str, Json] | None:
         """A nested mapping."""
@@ -150,11 +179,11 @@ class Facts:
         return found if isinstance(found, Sequence) and not isinstance(found, str) else ()
 
 
-def _finite(value: Json) -> int | float | None:
-    """A number that is one; configurations hold truth values and infinities where numbers belong."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not isfinite(value):
+def _number(value: Json) -> int | float | None:
+    """A number; configurations hold truth values and NaN where numbers belong. Infinities are beyond every bound."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
-    return value
+    return None if isinstance(value, float) and isnan(value) else value
 
 
 def _flat(config: Mapping[str, Json]) -> Mapping[str, Json]:

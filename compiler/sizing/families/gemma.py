@@ -84,7 +84,7 @@ def _global(facts: Facts, attention: Attention, index: int) -> Attention:
     """Attention of a layer that sees everything."""
     own = facts.under("per_layer_config") or {}
     level = own.get(f"{index:02d}", own.get(str(index)))
-    override = Facts(level if isinstance(level, dict) else {}, "")
+    override = Facts(level if isinstance(level, dict) else {}, "", facts.missing)
     dim = override.number("head_dim") or facts.number("global_head_dim") or 512
     heads = override.number("num_key_value_heads")
     if not heads and facts.flag("attention_k_eq_v"):

@@ -32,7 +32,7 @@ def attends(facts: Facts, index: int) -> bool:
         return kinds[index] in _ATTENDS
     linear = facts.under("linear_attn_config")
     if linear is not None:
-        return index + 1 in Facts(linear, "").numbers("full_attn_layers")  # counted from 1
+        return index + 1 in Facts(linear, "", facts.missing).numbers("full_attn_layers")  # counted from 1
     for key in ("attn_layer_indices", "full_attn_idxs"):
         if facts.given(key) and facts.value(key) is not None:
             return index in facts.numbers(key)

@@ -23,7 +23,7 @@ def read_positions(facts: Facts) -> tuple[int | None, float]:
 
     Families write YaRN differently: where `max_position_embeddings` is already the product, the factor is 1.
     """
-    found = [facts.number(key) for key in _KEYS if facts.given(key)] or [facts.number("max_position_embeddings")]
+    found = [facts.length(key) for key in _KEYS if facts.given(key)] or [facts.length("max_position_embeddings")]
     declared = [length for length in found if length > 0]
     if not declared:
         return None, 1.0
@@ -35,7 +35,7 @@ def _factor(facts: Facts, positions: int) -> float:
     scaling = facts.under("rope_scaling") or facts.under("rope_parameters")
     if scaling is None:
         return 1.0
-    rope = Facts(scaling, "")
+    rope = Facts(scaling, "", facts.missing)
     kind = rope.text("rope_type") or rope.text("type") or "default"
     factor = rope.share("factor", 1.0)
     if kind in _INCLUDED or factor <= 1 or facts.model_type.startswith("gemma3"):

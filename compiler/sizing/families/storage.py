@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from compiler.sizing.families.facts import Facts
 from compiler.sizing.layers import Quantization
 
@@ -20,7 +22,7 @@ def read_quantization(facts: Facts) -> Quantization | None:
     for key in ("quantization_config", "compression_config"):
         found = facts.under(key)
         if found is not None:
-            return _quantization(Facts(found, ""))
+            return _quantization(Facts(found, "", facts.missing))
     return None
 
 
@@ -47,9 +49,9 @@ def _weights(facts: Facts) -> Facts:
     """The weights' part of the first group of compressed-tensors; empty for other methods."""
     groups = facts.under("config_groups")
     for group in (groups or {}).values():
-        inner = Facts(group, "").under("weights") if isinstance(group, dict) else None
-        if inner is not None:
-            return Facts(inner, "")
+        inner = group.get("weights") if isinstance(group, Mapping) else None
+        if isinstance(inner, Mapping):
+            return Facts(inner, "", facts.missing)
     return Facts({}, "")
 
 

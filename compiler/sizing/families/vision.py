@@ -134,7 +134,7 @@ def _stack(facts: Facts, tower: _Tower) -> list[Matrix]:
 
 def _ends(facts: Facts, tower: _Tower) -> list[Matrix]:
     hidden, _, _ = _sizes(facts)
-    patch = facts.number("patch_size") or next(iter(facts.numbers("patch_size")), 14)
+    patch = facts.number("patch_size") or next(iter(facts.numbers("patch_size")), 0) or 14
     image = facts.number("image_size") or next(iter(facts.numbers("image_size")), 0)
     channels = facts.number("num_channels") or facts.number("in_channels") or 3
     frames = facts.number("temporal_patch_size") or 1 if tower.temporal else 1
@@ -232,7 +232,7 @@ def _glm(outer: Facts, tower: Facts, hidden: int) -> list[Matrix]:
 
 def _internvl(outer: Facts, tower: Facts, hidden: int) -> list[Matrix]:
     inputs, _, _ = _sizes(tower)
-    wide = int(inputs / (outer.share("downsample_ratio", 0.5) ** 2))
+    wide = int(inputs / ((outer.share("downsample_ratio") or 0.5) ** 2))
     return [
         _vector("layer_norm", 2 * wide),
         _linear("linear_1", wide, hidden, Split.NONE, bias=True),
@@ -281,7 +281,7 @@ def _mllama(facts: Facts, hidden: int) -> list[Matrix]:
     size, width = facts.needed("hidden_size"), facts.needed("intermediate_size")
     local, wide = facts.needed("num_hidden_layers"), facts.number("num_global_layers") or 8
     layers = local + wide
-    patches = (facts.needed("image_size") // facts.needed("patch_size")) ** 2 + 1
+    patches = (facts.needed("image_size") // max(1, facts.needed("patch_size"))) ** 2 + 1
     tiles = facts.number("max_num_tiles") or 4
     ratios = 9  # (1 + 8 aspect ratios of up to four tiles)
     tables = ratios * tiles * patches * size + 2 * ratios * tiles * size + patches * size + 3

@@ -7,8 +7,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from compiler.sizing.architecture import Architecture, read_architecture
+from compiler.sizing.gpus import all_gpus
 from compiler.sizing.layers import AttentionCache, LatentCache, Part, StateCache
+from compiler.sizing.legality import broken_rules
+from compiler.sizing.models import all_models
 from compiler.sizing.parameters import linear_parameters, parameters_by_part
+from compiler.sizing.serving import ServingRequest, size_serving
+from compiler.sizing.training import TrainingRequest, size_training
+from compiler.sizing.training_words import Method, read_optimizer
 from llmops_spec.digests import Json
 
 LLAMA: dict[str, Json] = {
@@ -190,6 +196,98 @@ def test_no_configuration_makes_the_reader_fail(family: str, changes: Mapping[st
     model = read_architecture(config, name="any")
     assert model.parameters >= 0
     assert all(0 <= index < len(model.layers) for index in model.pattern)
+
+
+STRANGE: list[Json] = [
+    None, True, "x", [], {}, -1, 0, 1, 3, 64, 10**5, 10**9, 10**18, 10**400, 0.5, 1e-300, 1e-4, 1e4, 1e300,
+    float("inf"), float("-inf"), float("nan"), [0, 0], [1e308], [float("-inf")], ["full_attention"],
+    {"factor": 1e308, "type": "linear"},
+]  # fmt: skip
+CARD = next(gpu for gpu in all_gpus() if gpu.name == "L4")
+
+
+def _sized(config: Mapping[str, Json]) -> None:
+    """Every rule runs over the configuration's facts."""
+    model = read_architecture(config, name="any")
+    for engine, version in (("vllm", "0.6"), ("vllm", "0.21"), ("sglang", ""), ("tgi", ""), ("tensorrt-llm", "")):
+        request = ServingRequest(architecture=model, gpu=CARD, engine=engine, engine_version=version, tensor_parallel=2)
+        budget = size_serving(request)
+        assert budget.verdict == "unknown" or not model.missing
+        assert broken_rules(request) is not None
+    trainings: tuple[tuple[Method, int | None], ...] = (("full", None), ("qlora", 16))
+    for method, rank in trainings:
+        optimizer = read_optimizer("adamw")
+        assert optimizer is not None
+        question = TrainingRequest(
+            architecture=model, method=method, sequence_length=512, micro_batch=1, optimizer=optimizer, lora_rank=rank
+        )
+        assert size_training(question).peak_bytes > 0
+
+
+def _places(config: Mapping[str, Json], above: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """The way to every key, nested ones too."""
+    found: list[tuple[str, ...]] = []
+    for key, value in config.items():
+        found.append((*above, key))
+        if isinstance(value, Mapping):
+            found.extend(_places(value, (*above, key)))
+    return found
+
+
+def _with(config: Mapping[str, Json], place: tuple[str, ...], value: Json) -> Mapping[str, Json]:
+    key, *below = place
+    inner = config.get(key)
+    if below and isinstance(inner, Mapping):
+        return {**config, key: _with(inner, tuple(below), value)}
+    return {**config, key: value}
+
+
+@settings(deadline=None, max_examples=300)
+@given(data=st.data())
+def test_no_fact_of_a_published_configuration_makes_sizing_fail_when_it_is_strange(data: st.DataObject) -> None:
+    config = data.draw(st.sampled_from(all_models())).config
+    for place in data.draw(st.lists(st.sampled_from(_places(config)), min_size=1, max_size=3)):
+        config = _with(config, place, data.draw(st.sampled_from(STRANGE)))
+    _sized(config)
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"rope_scaling": {"type": "linear", "factor": 1e308}}, "factor"),
+        ({"hidden_size": 10**400}, "hidden_size"),
+        ({"intermediate_size": float("inf")}, "intermediate_size"),
+        ({"num_attention_heads": 1e300}, "num_attention_heads"),
+        ({"num_attention_heads": 8192}, "head_dim"),
+        ({"vocab_size": float("nan")}, "vocab_size"),
+        ({"model_type": "mixtral", "num_local_experts": 10**6}, "num_experts"),
+        ({"model_type": "llama4_text", "moe_layers": [10**400]}, "moe_layers"),
+        ({"quantization_config": {"quant_method": "gptq", "bits": 1e308}}, "bits"),
+    ],
+)
+def test_a_fact_beyond_all_bounds_is_missing(changes: Mapping[str, Json], named: str) -> None:
+    config: dict[str, Json] = {**LLAMA, "num_local_experts": 8, "num_experts_per_tok": 2, **changes}
+    assert named in read_architecture(config, name="model").missing
+    _sized(config)
+
+
+@pytest.mark.parametrize("ratio", [1e-300, 0, 1e-5])
+def test_a_picture_is_never_downsampled_to_nothing(ratio: float) -> None:
+    config = next(one.config for one in all_models() if "downsample_ratio" in one.config)
+    _sized({**config, "downsample_ratio": ratio})
+
+
+def test_a_length_without_limit_is_no_length_and_stops_nothing() -> None:
+    model = read(max_position_embeddings=1e30, rope_scaling=None)
+    assert (model.max_positions, model.missing) == (None, ())
+    budget = size_serving(ServingRequest(architecture=model, gpu=CARD, max_model_len=4096))
+    assert budget.verdict == "fits"
+    assert size_serving(ServingRequest(architecture=model, gpu=CARD)).missing == ("max_model_len",)
+
+
+@pytest.mark.parametrize("count", [0, -1, 2**61])
+def test_a_count_of_bytes_that_no_checkpoint_has_is_left_aside(count: int) -> None:
+    assert read_architecture(LLAMA, name="m", weight_bytes=count).weight_bytes is None
 
 
 def test_more_layers_than_any_model_has_are_no_fact() -> None:

@@ -7,16 +7,19 @@ import io
 import json
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from compiler.sizing.models import find_model
 from llmops.cli.main import run
 from llmops.errors import Exit
 from llmops.sizing.predictions import OUTPUT_COLUMNS, Predictions
 from llmops.sizing.rows import read_table, write_table
+from llmops.sizing.subjects import Subject, find_subject
 
 LLAMA = "meta-llama/Llama-3.1-8B-Instruct"
 SERVING = {"task": "serving", "engine": "vllm", "engine_version": "0.8.5", "model": LLAMA, "gpu": "L4",
@@ -196,6 +199,35 @@ def test_memory_of_the_row_goes_before_the_catalogues(tmp_path: Path) -> None:
     assert float(said["budget_gib"]) == pytest.approx(22.0 * 0.9, abs=0.01)
     assert float(marketed["budget_gib"]) == pytest.approx(22.16 * 0.9, abs=0.01)
     assert unlisted["budget_gib"] == said["budget_gib"]
+
+
+@pytest.mark.parametrize("scaling", [{"type": "linear", "factor": 1e308}, {"type": "linear", "factor": 10**400}])
+def test_a_strange_fact_costs_its_own_row_alone(tmp_path: Path, scaling: Mapping[str, object]) -> None:
+    known = find_model(LLAMA)
+    assert known is not None
+    (tmp_path / "config.json").write_text(json.dumps({**known.record.config, "rope_scaling": scaling}))
+    odd, good = _predict(tmp_path, _table({**SERVING, "model": "config.json"}, SERVING))
+    assert (odd["verdict"], odd["missing"]) == ("unknown", "factor")
+    assert good["verdict"] == "fits"
+    assert run(["size", "model", str(tmp_path / "config.json"), "--gpu", "L4"]) == Exit.FINDINGS
+
+
+@pytest.mark.parametrize("row", [SERVING, TRAINING, THROUGHPUT])
+def test_facts_that_arithmetic_fails_on_cost_their_own_row_alone(tmp_path: Path, row: Mapping[str, str]) -> None:
+    def found(text: str, beside: Path) -> Subject:
+        subject = find_subject(text, beside=beside)
+        if text != "Qwen/Qwen3-8B":
+            return subject
+        endless = [replace(one, inputs=10**400) for one in subject.architecture.outside]
+        odd = replace(subject.architecture, outside=tuple(endless), hidden_size=10**400, rope_factor=float("inf"))
+        return replace(subject, architecture=odd)
+
+    (tmp_path / "rows.csv").write_text(_table({**row, "model": "Qwen/Qwen3-8B"}, row))
+    predictions = Predictions(beside=tmp_path, find=found)
+    odd, good = [predictions.predict(one) for one in read_table(tmp_path / "rows.csv").rows]
+    assert "cannot be computed with" in odd["missing"]
+    assert odd["regime" if row is THROUGHPUT else "verdict"] == "unknown"
+    assert "cannot" not in good["missing"]
 
 
 def test_a_model_by_the_path_of_its_config(tmp_path: Path) -> None:
