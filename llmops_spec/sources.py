@@ -51,7 +51,8 @@ class FromS3(SpecModel):
     uri: str = Field(pattern=rf"^s3://[a-z0-9][a-z0-9.-]{{1,61}}[a-z0-9](/([^{_NEVER}]|/)*)?$", max_length=1200)
     """Bucket and key as they are, with no escapes: a blank is a blank."""
     endpoint: str | None = Field(default=None, pattern=URL_PATTERN, max_length=1000)
-    """Address of the store. If absent, Amazon's in `region`."""
+    """Address of the store. If absent, Amazon's in `region`. Keys go to a store only where `AWS_ENDPOINT_URL_S3` or
+    `AWS_ENDPOINT_URL` names it too."""
     region: str = Field(default="us-east-1", pattern=r"^[a-z0-9-]+$", max_length=50)
 
 

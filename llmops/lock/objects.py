@@ -1,8 +1,9 @@
 """Object stores that speak S3: what lies below a prefix, and how requests are signed.
 
 Called by `llmops.lock.resolving`. Credentials come from the variables that Amazon's own tools read
-(`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`); without them requests are anonymous. A signature
-holds no secret and is good for one host, one request and fifteen minutes.
+(`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`); without them requests are anonymous, and so they are
+to a store that only the project names. A signature holds no secret and is good for one host, one request and fifteen
+minutes; a session's token beside it is a secret.
 """
 
 from __future__ import annotations
@@ -46,6 +47,18 @@ def credentials_from_environment() -> Credentials | None:
         return None
     session = os.environ.get("AWS_SESSION_TOKEN")
     return Credentials(key_id=key_id, secret=SecretValue(secret), session=SecretValue(session) if session else None)
+
+
+def credentials_may_go_to(endpoint: str | None) -> bool:
+    """Whether keys are for this endpoint: Amazon's own, or the store that the user's variables name, as Amazon's tools
+    read them.
+
+    A project cannot have anybody's keys sent elsewhere, or in the clear, by naming a store of its own.
+    """
+    if endpoint is None:
+        return True  # by HTTPS
+    named = (os.environ.get(name, "").rstrip("/") for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"))
+    return endpoint.rstrip("/") in {one for one in named if one}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,9 +157,13 @@ class Bucket:
             said, advice = f"`{uri}` does not exist", "correct the address"
         elif error.status in (401, 403):
             said = f"`{uri}` is not open to " + ("these credentials" if self.credentials else "everybody")
-            return OperationFailed(
-                said, help="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to a key that may read it"
-            )
+            also = ""
+            if not credentials_may_go_to(self.source.endpoint):
+                also = (
+                    f", and AWS_ENDPOINT_URL_S3={self.source.endpoint}: a store that only the project names gets no key"
+                )
+            advice = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to a key that may read it" + also
+            return OperationFailed(said, help=advice)
         else:
             return error
         return OperationFailed(said, help=advice, exit_code=Exit.FINDINGS)

@@ -19,7 +19,7 @@ from llmops.lock.fact_texts import FactTexts, Keep
 from llmops.lock.fetcher import Fetcher, Signer, unsigned
 from llmops.lock.hub import Repository, RepositoryKind, safe_name, token_may_go_to
 from llmops.lock.model_folder import folder_facts, is_loaded
-from llmops.lock.objects import Bucket, Credentials, credentials_from_environment
+from llmops.lock.objects import Bucket, Credentials, credentials_from_environment, credentials_may_go_to
 from llmops.lock.registry import Registry
 from llmops.lock.rows import RowCounter
 from llmops_spec.lock import LockedFile, LockedImage, LockedModel, LockedSplit, RowsSource
@@ -119,7 +119,8 @@ class Remote:
         )
 
     def _bucket(self, source: FromS3) -> Bucket:
-        return Bucket(fetcher=self.fetcher, source=source, credentials=self.credentials)
+        credentials = self.credentials if credentials_may_go_to(source.endpoint) else None
+        return Bucket(fetcher=self.fetcher, source=source, credentials=credentials)
 
     def _repository_folder(self, source: FromHuggingFace) -> _Folder:
         repository = self.repository("models", source)

@@ -60,7 +60,8 @@ def client(store: str) -> Any:
 
 
 @pytest.fixture
-def remote(store: str, slept: Slept) -> Remote:
+def remote(store: str, slept: Slept, monkeypatch: pytest.MonkeyPatch) -> Remote:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", store)
     url = parse_url(store)
     fetcher = Fetcher(allowed=AllowList.of([f"{url.host}:{url.port}"]), sleep=slept)
     return Remote(fetcher=fetcher, endpoint="https://hub.example", credentials=CREDENTIALS)
@@ -161,6 +162,52 @@ def test_a_store_that_answers_otherwise_is_told(web: Web, fetcher: Fetcher, repl
     with pytest.raises((OperationFailed, Unreachable), match=says):
         remote.model("model/base", source)
     assert "authorization" not in web.asked[0].headers
+
+
+SESSION = Credentials(key_id="AKIDEXAMPLE", secret=SecretValue("canary"), session=SecretValue("canary"))
+LISTED = Reply(body=b"<a><Contents><Key>m/a.model</Key><Size>1</Size></Contents></a>")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "goes"),
+    [
+        ("AWS_ENDPOINT_URL_S3", "{store}", True),
+        ("AWS_ENDPOINT_URL_S3", "{store}/", True),
+        ("AWS_ENDPOINT_URL", "{store}", True),
+        ("AWS_ENDPOINT_URL_S3", "{store}.other.example", False),
+        ("AWS_ENDPOINT_URL_S3", "", False),
+        ("HF_ENDPOINT", "{store}", False),
+    ],
+)
+def test_keys_go_to_a_store_that_the_user_named_alone(
+    web: Web, fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch, name: str, value: str, *, goes: bool
+) -> None:
+    monkeypatch.setenv(name, value.replace("{store}", web.url))
+    web.pages = {"/models/": LISTED, "/models/m/a.model": Reply(body=b"x")}
+    remote = Remote(fetcher=fetcher, endpoint="https://hub.example", credentials=SESSION)
+    entry = remote.model("model/base", RemoteModel(s3=FromS3(uri="s3://models/m", endpoint=web.url)))
+    file = locked_files(entry)["a.model"].remote
+    assert file is not None
+    url, sign = remote.address(file, "models")
+    assert bool(sign("GET", parse_url(url))) is goes
+    for one in web.asked:
+        assert ({"authorization", "x-amz-security-token"} <= set(one.headers)) is goes
+        assert goes or "AKIDEXAMPLE" not in str(one.headers)
+
+
+def test_whose_keys_were_held_back_is_told_how_to_send_them(web: Web, fetcher: Fetcher) -> None:
+    web.pages["/models/"] = Reply(status=403)
+    remote = Remote(fetcher=fetcher, endpoint="https://hub.example", credentials=SESSION)
+    with pytest.raises(OperationFailed, match="not open to everybody") as told:
+        remote.model("model/base", RemoteModel(s3=FromS3(uri="s3://models/m", endpoint=web.url)))
+    assert f"AWS_ENDPOINT_URL_S3={web.url}" in told.value.help
+
+
+def test_amazons_own_store_gets_keys_by_https() -> None:
+    remote = Remote(fetcher=Fetcher(allowed=AllowList.of([])), endpoint="https://hub.example", credentials=SESSION)
+    url, sign = remote.address(RemoteFile(s3=FromS3(uri="s3://models/a.jsonl")), "datasets")
+    assert url.startswith("https://")
+    assert "x-amz-security-token" in sign("GET", parse_url(url))
 
 
 def test_a_bucket_has_the_address_that_amazon_gives_it() -> None:
