@@ -1,8 +1,9 @@
-"""List prices per GPU hour as data, with the day on which each was read.
+"""List prices per GPU hour as data, each with the day around which it was known.
 
 Called by `llmops size` for `$ / M tokens` and by `--search`. Pure: reads `catalogue/prices.yaml` once; a user's file of
 the same shape is handed in as text and its records go first. Prices are on demand and without tax; who has a discount
-writes a file. No price is ever taken from another cloud, region or day without saying so.
+writes a file. The package's own were not read off the providers' pages again, and tell the order of a cost. No price is
+ever taken from another cloud, region or day without saying so.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ class Price:
 
     region: str
     dated: date
+    """Of the package's own: around when it was known. Of a user's: what the file says."""
+
     source: str
 
     @property

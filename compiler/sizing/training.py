@@ -37,15 +37,17 @@ EAGER_FROZEN: Final = 0.9
 SELECTIVE: Final = 0.42
 """Share of the eager activations that selective checkpointing keeps (0.55 of the formula)."""
 
-LOGITS_BYTES: Final = 11
-"""Bytes per token and vocabulary entry in trainers that form the logits: 16 bits, a 32-bit copy, the softmax and its
-gradient, not all at once."""
+LOGITS_BYTES: Final = 9
+"""Bytes per token and vocabulary entry where nobody says how the trainer forms its loss. Trainers that form the logits
+take 11 to 12: 16 bits, a 32-bit copy, the softmax and its gradient, not all at once. Those whose loss works on chunks
+(torchtune, Liger) take 2 or 3. This is between them: every public source of the first kind stays within a quarter at
+p90, and up to an eighth of the rows may be of the second (`docs/decisions/0008-sizing.md`)."""
 
 LOGITS_BYTES_PREFERENCE: Final = 7
 """The same where a loss takes one log-probability per token (DPO): the 32-bit copy is made row by row."""
 
 LOGITS_BYTES_CHUNKED: Final = 2.5
-"""The same where the loss works on chunks (torchtune, unsloth, Liger)."""
+"""The same where the loss is known to work on chunks: the trainer that offloads checkpoints (unsloth) does."""
 
 KEPT_TABLE_BYTES: Final = 3
 """Embeddings and head beside a quantized base. PEFT's `prepare_model_for_kbit_training` raises them to 4, others leave
@@ -97,7 +99,6 @@ class TrainingRequest:
     """Of the frozen base: a key of `QUANTIZED_BYTES`."""
     fused_attention: bool = True
     """False: attention scores are written out, which grows with the square of the sequence."""
-    chunked_loss: bool = False
 
     @property
     def adapters_only(self) -> bool:
@@ -323,7 +324,7 @@ def _activations(request: TrainingRequest) -> _Live:
 
 
 def _logits_bytes(request: TrainingRequest) -> float:
-    if request.chunked_loss or request.checkpointing == "offloaded":
+    if request.checkpointing == "offloaded":
         return LOGITS_BYTES_CHUNKED
     return LOGITS_BYTES_PREFERENCE if request.method == "dpo" else LOGITS_BYTES
 

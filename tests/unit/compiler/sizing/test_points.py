@@ -1,6 +1,7 @@
 """The public points are what they claim: rows that can be read, each with its source, split into two uses.
 
-How well estimates meet them is tested beside each estimate.
+How well predictions meet them: `test_serving_points.py` term by term for vLLM, and every file as `llmops size batch`
+predicts it in `tests/unit/llmops/sizing/test_public_points.py`.
 """
 
 import csv
@@ -41,6 +42,13 @@ def test_every_point_names_what_the_catalogue_knows(file: str, number: int, row:
         name = engine_name(row["engine"])
         assert name is not None, place
         assert find_engine(name, row["engine_version"]).known, place
+
+
+def test_no_model_has_start_ups_in_both_uses() -> None:
+    """Else a constant fitted on one card would be confirmed by the same model on the same card."""
+    found = rows("serving.csv")
+    fit, aside = ({row["model"] for row in found if row["use"] == use} for use in ("fit", "held-aside"))
+    assert fit.isdisjoint(aside)
 
 
 def test_stated_memory_is_near_the_catalogues() -> None:
