@@ -126,8 +126,15 @@ class EngineVersion:
 
 
 def engine_name(text: str) -> EngineName | None:
-    """The engine that the text names: `vLLM`, `TRT-LLM`, `text-generation-inference`; None where no one is."""
-    return _ALIASES.get(re.sub(r"[^a-z]", "", text.casefold()))
+    """The engine that the text names: `vLLM`, `TRT-LLM`, `text-generation-inference`; None where no one is.
+
+    Triton with its back end, `triton+vllm` or `Triton/TensorRT-LLM`, is the back end, for it holds the memory.
+    """
+    letters = re.sub(r"[^a-z]", "", text.casefold())
+    backend = _ALIASES.get(re.sub(r"^triton(inferenceserver|server)?", "", letters))
+    if backend in ("vllm", "tensorrt-llm"):
+        return backend
+    return _ALIASES.get(letters)
 
 
 _ALIASES: Final[Mapping[str, EngineName]] = {

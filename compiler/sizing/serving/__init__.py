@@ -25,6 +25,9 @@ def size_serving(request: ServingRequest) -> ServingBudget:
     gpus = request.tensor_parallel * request.pipeline_parallel
     if engine is None:
         return unknown_budget(request.engine, "", gpus, ("engine",), f"engine `{request.engine}` is not known")
+    if engine == "triton":
+        said = "Triton's memory is that of its back end: say triton+vllm or triton+tensorrt-llm"
+        return unknown_budget(engine, request.engine_version or "", gpus, ("backend",), said)
     plan = plan_of(request, find_engine(engine, request.engine_version))
     match engine:
         case "vllm":
@@ -33,5 +36,5 @@ def size_serving(request: ServingRequest) -> ServingBudget:
             return size_sglang(plan)
         case "tgi":
             return size_tgi(plan)
-        case "tensorrt-llm" | "triton":
+        case "tensorrt-llm":
             return size_tensorrt_llm(plan)

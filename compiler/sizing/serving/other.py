@@ -16,6 +16,7 @@ from compiler.sizing.budget import (
     unknown_budget,
     verdict_of,
 )
+from compiler.sizing.engines import SchedulerDefaults
 from compiler.sizing.key_value import stage_caches, state_bytes, sum_per_token
 from compiler.sizing.serving.plan import Plan, draft_item, lora_item, weight_item
 from compiler.sizing.weights import Stage
@@ -50,6 +51,30 @@ def length_of(plan: Plan) -> Setting | None:
     return Setting(name="max_model_len", value=positions, source="model") if positions else None
 
 
+def sequences_of(plan: Plan) -> Setting:
+    """Requests in one step: as given, else the engine version's default on that card."""
+    given, defaults = plan.request.max_num_seqs, _defaults(plan)
+    return Setting(
+        name="max_num_seqs", value=given or defaults.max_num_seqs, source="given" if given else "engine default"
+    )
+
+
+def batched_tokens_of(plan: Plan) -> Setting:
+    """Tokens of one prefill step: as given, else the engine version's default on that card."""
+    given = plan.request.max_num_batched_tokens
+    value = given or _defaults(plan).max_num_batched_tokens or 0
+    return Setting(name="max_num_batched_tokens", value=value, source="given" if given else "engine default")
+
+
+def _defaults(plan: Plan) -> SchedulerDefaults:
+    found = plan.engine.scheduler_defaults(
+        usage="offline" if plan.request.offline else "server",
+        gpu_name=plan.request.gpu.name,
+        memory_bytes=plan.total_bytes,
+    )
+    return found or SchedulerDefaults(max_num_seqs=1, max_num_batched_tokens=None)
+
+
 def model_items(plan: Plan, stage: Stage) -> list[LineItem]:
     """Weights with draft and adapters, and the states of running sequences."""
     items = [weight_item(plan, stage)]
@@ -62,12 +87,17 @@ def model_items(plan: Plan, stage: Stage) -> list[LineItem]:
 
 def state_item(plan: Plan, stage: Stage, sequences: int) -> tuple[LineItem, ...]:
     """States of `sequences` sequences, beside the pool of tokens."""
-    caches = stage_caches(plan.architecture, stage.start, stage.stop)
-    size = sum(state_bytes(cache, plan.terms) * count for cache, count in caches)
+    size = sequence_state_bytes(plan, stage)
     if not size:
         return ()
     note = f"{sequences:,} sequences × {size:,} bytes"
     return (LineItem(name="states", bytes=size * sequences, provenance="derived", note=note),)
+
+
+def sequence_state_bytes(plan: Plan, stage: Stage) -> int:
+    """States of one sequence; 0 for models that keep none."""
+    caches = stage_caches(plan.architecture, stage.start, stage.stop)
+    return sum(state_bytes(cache, plan.terms) * count for cache, count in caches)
 
 
 def refused(plan: Plan, missing: tuple[str, ...]) -> ServingBudget:

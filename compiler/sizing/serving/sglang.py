@@ -6,16 +6,20 @@ when graphs are captured. The default share follows server_args (0.5.23).
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from compiler.sizing.budget import GIB, LineItem, ServingBudget, Setting
 from compiler.sizing.serving.other import (
     CONTEXT_BYTES,
     Pool,
+    batched_tokens_of,
     finished,
     length_of,
     model_items,
     refused,
+    sequence_state_bytes,
+    sequences_of,
     state_item,
     tightest,
 )
@@ -23,8 +27,11 @@ from compiler.sizing.serving.plan import Plan
 from compiler.sizing.weights import Stage
 
 _MIB: Final = 2**20
-_BY_MEMORY: Final = ((20, 2048, 8, 8), (35, 2048, 24, 80), (60, 4096, 32, 160), (160, 8192, 256, 512))
-"""(GiB below which it holds, tokens of a prefill chunk, widest graph below four GPUs, and from four on)."""
+_GRAPHS: Final = ((20, 8, 8), (35, 24, 80), (60, 32, 160), (160, 256, 512))
+"""(GiB below which it holds, sequences of the widest graph below four GPUs, and from four on)."""
+
+_STATES_SHARE: Final = 0.9 / 1.9
+"""Of what weights leave, states take 0.9 for each 1 of keys and values (`mamba_full_memory_ratio`)."""
 
 _RESERVE_BYTES: Final = 10 * GIB
 _LARGE_BYTES: Final = 60 * GIB
@@ -53,11 +60,20 @@ def static_share(plan: Plan) -> float:
 
 def chunk_and_graph(plan: Plan) -> tuple[int, int]:
     """(tokens of a prefill chunk, sequences of the widest graph) by the card's memory."""
-    gib = plan.total_bytes / GIB
-    for limit, chunk, few, many in _BY_MEMORY:
+    gib, chunk = plan.total_bytes / GIB, int(batched_tokens_of(plan).value)
+    for limit, few, many in _GRAPHS:
         if gib < limit:
-            return plan.request.max_num_batched_tokens or chunk, few if plan.parallel.tensor < 4 else many
-    return plan.request.max_num_batched_tokens or 16384, 512
+            return chunk, few if plan.parallel.tensor < 4 else many
+    return chunk, 512
+
+
+def running(plan: Plan, stage: Stage, rest_bytes: int) -> Setting:
+    """Requests in one step; by default no more than have room for their states in their share of the rest."""
+    sequences, size = sequences_of(plan), sequence_state_bytes(plan, stage)
+    if not size or sequences.source == "given":
+        return sequences
+    room = int(max(0, rest_bytes) * _STATES_SHARE) // size
+    return replace(sequences, value=max(1, min(int(sequences.value), room)))
 
 
 def _pool(plan: Plan, stage: Stage, length: Setting) -> Pool:
@@ -69,14 +85,16 @@ def _pool(plan: Plan, stage: Stage, length: Setting) -> Pool:
     items = model_items(plan, stage)
     if gpus > 1:
         items.append(LineItem(name="non-torch", bytes=_NCCL_BYTES, provenance="measured", note=f"{gpus} GPUs"))
-    sequences = plan.request.max_num_seqs or 256
-    items.extend(state_item(plan, stage, sequences))
+    sequences = running(plan, stage, budget - sum(item.bytes for item in items))
+    items.extend(state_item(plan, stage, int(sequences.value)))
     return Pool(
         budget_bytes=budget,
         items=tuple(items),
-        block_tokens=1,
+        block_tokens=plan.engine.block_tokens,
         settings=(
             Setting(name="gpu_memory_utilisation", value=share, source="given" if given else "engine default"),
+            sequences,
+            batched_tokens_of(plan),
             length,
         ),
         reasons=_late_failure(plan, before - budget),

@@ -8,7 +8,16 @@ from __future__ import annotations
 from typing import Final
 
 from compiler.sizing.budget import GIB, LineItem, ServingBudget, Setting
-from compiler.sizing.serving.other import Pool, finished, length_of, model_items, refused, state_item, tightest
+from compiler.sizing.serving.other import (
+    Pool,
+    finished,
+    length_of,
+    model_items,
+    refused,
+    sequences_of,
+    state_item,
+    tightest,
+)
 from compiler.sizing.serving.plan import Plan
 from compiler.sizing.weights import Stage
 
@@ -19,8 +28,6 @@ of 0.7 % and 0.2 % in the maximum of sequences; it was chosen on those points.""
 _BASE_GIB: Final = 4.2
 _SHARE_OF_TOTAL: Final = 0.0101
 """The line through both, for cards without points."""
-
-_BLOCK_TOKENS: Final = 32
 
 
 def size_tensorrt_llm(plan: Plan) -> ServingBudget:
@@ -46,17 +53,18 @@ def _pool(plan: Plan, stage: Stage, length: Setting) -> Pool:
     """The whole card, less what the engine holds, less the part of the rest that stays free."""
     given = plan.request.gpu_memory_utilisation
     share = given or plan.engine.gpu_memory_fraction or 0.9
-    sequences = plan.request.max_num_seqs or 0
-    items = [*model_items(plan, stage), runtime_item(plan), *state_item(plan, stage, sequences)]
+    sequences = sequences_of(plan)
+    items = [*model_items(plan, stage), runtime_item(plan), *state_item(plan, stage, int(sequences.value))]
     free = plan.total_bytes - sum(item.bytes for item in items)
     kept = int(max(0, free) * (1 - share))
     items.append(LineItem(name="kept free", bytes=kept, provenance="derived", note=f"{1 - share:.0%} of what is left"))
     return Pool(
         budget_bytes=plan.total_bytes,
         items=tuple(items),
-        block_tokens=_BLOCK_TOKENS,
+        block_tokens=plan.engine.block_tokens,
         settings=(
             Setting(name="gpu_memory_utilisation", value=share, source="given" if given else "engine default"),
+            sequences,
             length,
         ),
         whole_sequences=True,

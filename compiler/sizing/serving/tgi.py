@@ -8,14 +8,22 @@ from __future__ import annotations
 from typing import Final
 
 from compiler.sizing.budget import LineItem, ServingBudget, Setting
-from compiler.sizing.serving.other import CONTEXT_BYTES, Pool, finished, length_of, model_items, refused, tightest
+from compiler.sizing.serving.other import (
+    CONTEXT_BYTES,
+    Pool,
+    batched_tokens_of,
+    finished,
+    length_of,
+    model_items,
+    refused,
+    sequences_of,
+    tightest,
+)
 from compiler.sizing.serving.plan import Plan
 from compiler.sizing.weights import Stage
 
 WIGGLE: Final = 0.90
 """The part of the asked share that TGI takes (TGI_WIGGLE_ROOM)."""
-
-_PREFILL_TOKENS: Final = 4096
 
 
 def size_tgi(plan: Plan) -> ServingBudget:
@@ -30,7 +38,8 @@ def size_tgi(plan: Plan) -> ServingBudget:
 def _pool(plan: Plan, stage: Stage, length: Setting) -> Pool:
     given = plan.request.gpu_memory_utilisation
     share = given or plan.engine.gpu_memory_fraction or 1.0
-    tokens = plan.request.max_num_batched_tokens or _PREFILL_TOKENS
+    batched = batched_tokens_of(plan)
+    tokens = int(batched.value)
     architecture = plan.architecture
     width = 6 * architecture.intermediate_size / plan.parallel.tensor + 8 * architecture.hidden_size
     items = [
@@ -44,11 +53,8 @@ def _pool(plan: Plan, stage: Stage, length: Setting) -> Pool:
         block_tokens=plan.engine.block_tokens,
         settings=(
             Setting(name="gpu_memory_utilisation", value=share, source="given" if given else "engine default"),
-            Setting(
-                name="max_num_batched_tokens",
-                value=tokens,
-                source="given" if plan.request.max_num_batched_tokens else "engine default",
-            ),
+            sequences_of(plan),
+            batched,
             length,
         ),
     )

@@ -124,6 +124,11 @@ def test_parsers_come_with_their_version() -> None:
         ("text-generation-inference", "tgi"),
         ("SGLang", "sglang"),
         ("Triton", "triton"),
+        ("triton+vllm", "vllm"),
+        ("Triton-vLLM", "vllm"),
+        ("triton inference server / TensorRT-LLM", "tensorrt-llm"),
+        ("tritonserver+trtllm", "tensorrt-llm"),
+        ("triton+sglang", None),
         ("llama.cpp", None),
     ],
 )

@@ -226,6 +226,59 @@ def test_tensorrt_llm_takes_a_share_of_what_is_left() -> None:
     assert budget.concurrency == int(budget.concurrency)
 
 
+@pytest.mark.parametrize(("version", "tokens"), [("0.16", 64), ("0.17", 32), ("1.2", 32)])
+def test_tensorrt_llm_counts_blocks_of_its_version(version: str, tokens: int) -> None:
+    budget = size(engine="tensorrt-llm", engine_version=version, max_model_len=tokens)
+    assert budget.kv_tokens % tokens == 0
+    assert budget.concurrency == budget.kv_tokens // tokens
+    assert budget.needed_bytes == tokens * 131072
+
+
+@pytest.mark.parametrize(
+    ("engine", "version", "card", "sequences", "tokens"),
+    [
+        ("tensorrt-llm", "0.11", "L4", 256, None),
+        ("tensorrt-llm", "1.0", "L4", 2048, None),
+        ("tgi", "3.0", "L4", 128, 4096),
+        ("sglang", "0.5", "L4", 2048, 2048),
+        ("sglang", "0.5", "L40S", 2048, 4096),
+        ("sglang", "0.5", "H100 SXM", 2048, 8192),
+        ("sglang", "0.5", "B200", 2048, 16384),
+    ],
+)
+def test_a_setting_that_is_not_given_is_the_versions_default(
+    engine: str, version: str, card: str, sequences: int, tokens: int | None
+) -> None:
+    budget = size(card=gpu(card), engine=engine, engine_version=version)
+    assert budget.setting("max_num_seqs") == sequences
+    assert budget.setting("max_num_batched_tokens") == tokens
+    given_ = size(card=gpu(card), engine=engine, engine_version=version, max_num_seqs=7)
+    assert {one.name: one.source for one in given_.settings}["max_num_seqs"] == "given"
+    assert given_.setting("max_num_seqs") == 7
+
+
+def test_states_are_held_for_as_many_requests_as_the_engine_admits() -> None:
+    """TensorRT-LLM holds states for each request that it may run; SGLang admits no more than states have room."""
+    hybrid = model("nemotron-h-8b")
+    few, many = (size(hybrid, engine="tensorrt-llm", max_num_seqs=count) for count in (64, None))
+    assert item(many, "states") == pytest.approx(item(few, "states") * 2048 / 64, rel=1e-6)
+    sglang = size(hybrid, engine="sglang")
+    assert item(sglang, "states") * GIB == pytest.approx(0.9 * sglang.pool_bytes, rel=0.01)
+    assert sglang.setting("max_num_seqs") == item(sglang, "states") // (item(few, "states") / 64)
+    assert size(hybrid, engine="sglang", max_num_seqs=64).pool_bytes > sglang.pool_bytes
+
+
+@pytest.mark.parametrize("backend", ["vllm", "tensorrt-llm"])
+def test_triton_follows_its_back_end(backend: str) -> None:
+    assert size(engine=f"triton+{backend}", engine_version="0.11") == size(engine=backend, engine_version="0.11")
+
+
+def test_triton_without_a_back_end_is_unknown() -> None:
+    budget = size(engine="triton", engine_version="25.6")
+    assert (budget.verdict, budget.missing) == ("unknown", ("backend",))
+    assert "triton+vllm" in budget.reasons[0]
+
+
 def test_sglang_leaves_a_share_of_what_was_free_before() -> None:
     given_, default = (size(engine="sglang", max_model_len=8192, gpu_memory_utilisation=share) for share in (0.5, None))
     before = default.total_bytes - 0.45 * GIB

@@ -105,6 +105,8 @@ def test_input_columns_come_first_as_they_were(tmp_path: Path) -> None:
         (SERVING, {"gpu": "A100"}, "A100-40 or A100-80"),
         (SERVING, {"engine": ""}, "engine is not given"),
         (SERVING, {"engine": "llama.cpp"}, "`llama.cpp`"),
+        (SERVING, {"engine": "triton", "engine_version": "25.6"}, "backend"),
+        (THROUGHPUT, {"engine": "triton"}, "backend"),
         (SERVING, {"model": ""}, "model is not given"),
         (SERVING, {"model": "nobody/nothing"}, "config.json"),
         (SERVING, {"model": "meta-llama/Llama-3.1-8B-Instrukt"}, "Instrukt` is not in the catalogue"),
@@ -176,7 +178,7 @@ def test_versions_as_people_write_them(tmp_path: Path, version: str) -> None:
     assert _one(tmp_path, SERVING, engine_version=version)["verdict"] == "fits"
 
 
-@pytest.mark.parametrize("engine", ["vLLM", "VLLM ", "vllm@0.8.5"])
+@pytest.mark.parametrize("engine", ["vLLM", "VLLM ", "vllm@0.8.5", "triton+vllm@0.8.5", "Triton/vLLM", "triton-vllm"])
 def test_engines_as_people_write_them(tmp_path: Path, engine: str) -> None:
     assert _one(tmp_path, SERVING, engine=engine, engine_version="")["verdict"] == "fits"
 
