@@ -198,10 +198,11 @@ class Fetcher:
         read: Callable[[Answer], T],
         seen: Stream | None = None,
     ) -> T:
-        """Ask until it is read. Progress of a stream begins the count of tries anew."""
+        """Ask until it is read. Progress of a stream begins the count of tries anew, where it is no slower than the
+        floor over the whole try: a byte before each cut is none."""
         tries = 0
         while True:
-            before = seen.count if seen is not None else 0
+            before, began = seen.count if seen is not None else 0, time.monotonic()
             asked_wait: str | None = None
             try:
                 wanted = {**headers, **(seen.range_headers() if seen is not None else {})}
@@ -215,7 +216,8 @@ class Fetcher:
                 why = str(error)
             except Misbehaved as error:
                 raise Unreachable(f"{url.shown}: {error}") from error
-            tries = 1 if seen is not None and seen.count > before else tries + 1
+            enough = self.pace.least_bytes(time.monotonic() - began)
+            tries = 1 if seen is not None and seen.count - before >= enough else tries + 1
             seconds = pause(tries, asked_wait, self.patience)
             if seconds is None:
                 times = f", {tries} times" if tries > 1 else ""

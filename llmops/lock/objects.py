@@ -1,9 +1,9 @@
 """Object stores that speak S3: what lies below a prefix, and how requests are signed.
 
 Called by `llmops.lock.resolving`. Credentials come from the variables that Amazon's own tools read
-(`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`); without them requests are anonymous, and so they are
-to a store that only the project names. A signature holds no secret and is good for one host, one request and fifteen
-minutes; a session's token beside it is a secret.
+(`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`); without them requests are anonymous, and
+so they are to a store that only the project names. A signature holds no secret and is good for one host, one request
+and fifteen minutes; a session's token beside it is a secret.
 """
 
 from __future__ import annotations

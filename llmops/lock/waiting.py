@@ -21,7 +21,7 @@ class Patience:
     """How often and how much."""
 
     tries: int = 5
-    """Without a byte of progress in between."""
+    """One after the other, none of which brought what the pace asks for."""
     redirects: int = 5
     longest_wait_seconds: float = 120.0
     """A server that asks for a longer pause is given up."""

@@ -50,6 +50,10 @@ class Pace:
     floor_seconds: float = 60.0
     """A body slower than the floor over so long is given up."""
 
+    def least_bytes(self, seconds: float) -> float:
+        """What must have come in so long for it to be progress; in the first second as in a whole one."""
+        return max(1.0, seconds) * self.floor_bytes_per_second
+
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:

@@ -265,6 +265,34 @@ def test_a_file_that_is_always_cut_is_given_up(web: Web, fetcher: Fetcher) -> No
         fetcher.digest(f"{web.url}/a")
 
 
+@pytest.mark.parametrize("bytes_a_try", [1, 900])
+def test_a_file_that_is_cut_after_each_morsel_is_given_up(web: Web, fetcher: Fetcher, bytes_a_try: int) -> None:
+    web.pages = {"/a": ranged(BODY, cut_after=bytes_a_try)}
+    with pytest.raises(Unreachable, match="3 times"):
+        fetcher.digest(f"{web.url}/a")
+    assert len(web.asked) == 3
+
+
+def test_morsels_after_long_waits_are_no_progress(web: Web, fetcher: Fetcher) -> None:
+    """As many bytes as the floor wants in one second, and a second of silence after each."""
+
+    def slow(wire: Wire) -> None:
+        ranged(BODY, cut_after=1200)(wire)
+        wire.wfile.flush()
+        time.sleep(1.5)  # longer than the fetcher bears
+
+    web.pages = {"/a": slow}
+    with pytest.raises(Unreachable, match="3 times"):
+        fetcher.digest(f"{web.url}/a")
+    assert len(web.asked) == 3
+
+
+def test_a_long_file_that_is_often_cut_comes_all_the_same(web: Web, fetcher: Fetcher) -> None:
+    web.pages = {"/a": ranged(BODY, cut_after=9_000)}
+    assert fetcher.digest(f"{web.url}/a") == locked(BODY)
+    assert len(web.asked) == 12
+
+
 # --- busy servers
 
 
