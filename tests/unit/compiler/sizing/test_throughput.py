@@ -94,6 +94,17 @@ def test_what_cannot_be_told_is_refused() -> None:
     assert measure_first(load) is None
 
 
+@pytest.mark.parametrize(("gpu", "tp", "told"), [("H100", 8, True), ("H100", 16, False), ("GB200", 16, True)])
+def test_several_nodes_under_one_model_are_to_be_measured(gpu: str, tp: int, told: bool) -> None:
+    load = replace(_load("llama31-70b", "H100", 8, 100, 100), gpus=tp)
+    card = find_gpu(gpu)
+    assert card is not None
+    why = measure_first(replace(load, gpu=card))
+
+    assert (why is None) is told
+    assert told or "several nodes" in str(why)
+
+
 @given(st.integers(1, 100_000), st.integers(1, 100_000), st.integers(1, 5000), st.sampled_from((1, 2, 4, 8)))
 def test_any_load_gives_an_interval(inputs: int, outputs: int, concurrency: int, tp: int) -> None:
     found = estimate_throughput(replace(_load("llama31-8b", "H100", tp, inputs, outputs), concurrency=concurrency))

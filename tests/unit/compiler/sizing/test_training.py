@@ -26,8 +26,15 @@ def _architecture(name: str) -> Architecture:
 
 LLAMA_8B = _architecture("llama31-8b")
 LLAMA_7B = _architecture("llama2-7b")
-ADAMW = read_optimizer("adamw")
-assert ADAMW is not None
+
+
+def _optimizer(name: str) -> Optimizer:
+    found = read_optimizer(name)
+    assert found is not None
+    return found
+
+
+ADAMW = _optimizer("adamw")
 
 
 def _request(**changes: object) -> TrainingRequest:
