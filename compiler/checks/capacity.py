@@ -83,7 +83,7 @@ def _verdict(
         f"model `{request.architecture.name}` with {length} {lacks} on {where}",
         label=_summary(budget),
         related=[Label(span=node.span("spec", "model"), text=f"from {facts.origin}")],
-        note=_arithmetic(budget) + nor,
+        note="\n".join([_arithmetic(budget) + nor, *_beside_memory(budget)]),
         help=_smallest_change(request),
     )
 
@@ -104,6 +104,11 @@ _WORDS = {
     "tensor_parallel": "spread the model over {value} GPUs, in `gpu.count` and `parallelism.tensor`",
     "gpu": "use {value}",
 }
+
+
+def _beside_memory(budget: ServingBudget) -> tuple[str, ...]:
+    """Why a model that has its margin is not said to fit."""
+    return budget.reasons if budget.headroom_bytes >= budget.margin_bytes else ()
 
 
 def _summary(budget: ServingBudget) -> str:

@@ -1,6 +1,7 @@
 """Scaling and roll-out: triggers that exist and mean something, new versions that can start at all.
 
-Reports `scale-to-zero`, `unknown-metric-name`, `scaling-metric`, `replicas-and-scaling`, `stuck-rollout`.
+Reports `scale-to-zero`, `unknown-metric-name`, `scaling-metric`, `replicas-and-scaling`, `stuck-rollout`,
+`unreachable-target`.
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ from compiler.diagnostics.catalogue import (
     SCALING_METRIC,
     STUCK_ROLLOUT,
     UNKNOWN_METRIC_NAME,
+    UNREACHABLE_TARGET,
 )
 from compiler.diagnostics.model import Diagnostic, Label
 from compiler.diagnostics.suggestions import did_you_mean
 from compiler.graph import ResourceGraph, ResourceNode
 from compiler.sizing.engines import metric_version
+from compiler.source import Span
 from llmops_spec.rollout import Scaling
 from llmops_spec.service import Service
 
@@ -27,6 +30,8 @@ FROM_OUTSIDE = frozenset({"requests-per-second", "gateway-queued-requests"})
 """Counted by the gateway, which stays when the engines are gone."""
 FROM_ENGINE = frozenset({"queued-requests", "running-requests", "kv-cache-usage"})
 FROM_MACHINE = frozenset({"gpu-utilization", "cpu"})
+SHARES = frozenset({"kv-cache-usage", "vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc", "sglang:token_usage"})
+"""Between 0 and 1, whatever their names say."""
 KNOWN = FROM_OUTSIDE | FROM_ENGINE | FROM_MACHINE
 MISLEADING = {
     "cpu": "the processor waits for the GPU, busy or not",
@@ -135,6 +140,37 @@ def _engine_metric(node: ResourceNode, service: Service, metric: str) -> Iterato
     )
 
 
+def targets_can_be_reached(graph: ResourceGraph) -> Iterator[Diagnostic]:
+    for node, service in graph.of(Service):
+        scaling = service.spec.scaling
+        if scaling is None:
+            continue
+        most, why, place = _most(node, service, scaling.target.metric)
+        if most is None or scaling.target.value < most:
+            continue
+        yield UNREACHABLE_TARGET.at(
+            node.span("spec", "scaling", "target", "value"),
+            f"`{scaling.target.metric}` never rises above {most:g}, and {scaling.target.value:g} is asked for",
+            related=[Label(span=place, text="the most")] if place is not None else [],
+            note=why,
+            help=f"set a value below {most:g}, such as {most * 0.8:g}",
+        )
+
+
+def _most(node: ResourceNode, service: Service, metric: str) -> tuple[float | None, str, Span | None]:
+    """The highest value that a metric can take; None where nothing bounds it."""
+    if metric in SHARES:
+        return 1.0, "it is a share: 1 is a full cache", None
+    engine = service.spec.engine
+    for name, key, limit in (
+        ("vllm", "maxNumSeqs", engine.vllm.max_num_seqs if engine.vllm is not None else None),
+        ("sglang", "maxRunningRequests", engine.sglang.max_running_requests if engine.sglang is not None else None),
+    ):
+        if metric == "running-requests" and limit is not None:
+            return float(limit), "more requests wait than run", node.span("spec", "engine", name, key)
+    return None, "", None
+
+
 def metrics_suit_streams(graph: ResourceGraph) -> Iterator[Diagnostic]:
     for node, service in graph.of(Service):
         scaling = service.spec.scaling
@@ -176,5 +212,6 @@ CHECKS = (
     GraphCheck(name="scale-to-zero", ask=triggers_outlive_the_pods),
     GraphCheck(name="scaling-metric-exists", ask=metrics_exist),
     GraphCheck(name="scaling-metric-suits", ask=metrics_suit_streams),
+    GraphCheck(name="scaling-target", ask=targets_can_be_reached),
     GraphCheck(name="rollout-moves", ask=rollouts_can_move),
 )

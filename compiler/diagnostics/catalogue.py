@@ -170,6 +170,7 @@ UNKNOWN_METRIC_NAME: Final = declare("unknown-metric-name", "scaling by a metric
 SCALING_METRIC: Final = declare(
     "scaling-metric", "scaling a streaming service by a metric that does not follow its load"
 )
+UNREACHABLE_TARGET: Final = declare("unreachable-target", "scaling at a value that the metric never reaches")
 REPLICAS_AND_SCALING: Final = declare("replicas-and-scaling", "a fixed number of replicas beside scaling")
 STUCK_ROLLOUT: Final = declare("stuck-rollout", "a roll-out that may neither add nor miss a replica")
 WORKLOAD_MISMATCH: Final = declare("workload-mismatch", "an engine in a workload that cannot hold it")
