@@ -75,13 +75,16 @@ def choose_base(root: Path, graph: ResourceGraph, against: str | None) -> BaseNa
 
 
 def _protected_branch(root: Path, graph: ResourceGraph) -> str:
-    """By the project as the remote's default branch has it; by the change where that is not known or has no such."""
+    """By the project as the remote's default branch has it; by the change where no such branch is known here.
+
+    Where that branch lacks the environment it is the protected one itself, whose base then cannot judge.
+    """
     default = resolved(root, REMOTE_DEFAULT)
     if default is None:
         return graph.project.spec.protected_branch
     name = graph.environment.metadata.name
     there = Workspace(root=root, files=RevisionFiles(root, default)).compile(name).environments.get(name)
-    return (there.graph if there is not None else graph).project.spec.protected_branch
+    return there.graph.project.spec.protected_branch if there is not None else "HEAD"  # the remote's
 
 
 def _judged(
@@ -114,9 +117,9 @@ def _judged(
 
 
 def _moved_protection(root: Path, commit: str, base: ResourceGraph, now: ResourceGraph) -> tuple[Diagnostic, ...]:
-    """A finding where the base does not call the branch protected that it was chosen by."""
-    before, after = base.project.spec.protected_branch, _protected_branch(root, now)
-    if before == after:
+    """A finding where the change's own word chose the base, and the base does not call that branch protected."""
+    before, after = base.project.spec.protected_branch, now.project.spec.protected_branch
+    if before == after or resolved(root, REMOTE_DEFAULT) is not None:
         return ()
     node = next(node for node, _ in now.of(Project))
     why = f"it makes `{after}` the protected branch in place of `{before}`, and so chooses its own base"

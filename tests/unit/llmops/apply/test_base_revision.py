@@ -413,6 +413,21 @@ def test_the_default_branch_of_the_remote_says_which_branch_is_protected(reviewe
     assert compile_judged(open_workspace(reviewed.root), "staging", against="HEAD").base == own
 
 
+def test_an_environment_that_the_default_branch_lacks_is_judged_by_that_branch(reviewed: Desk) -> None:
+    _git(reviewed.root, "rm", "-q", "--cached", "environments/staging.yaml")
+    _git(reviewed.root, "commit", "-q", "-m", "no staging")
+    without = _git(reviewed.root, "rev-parse", "HEAD")
+    _git(reviewed.root, "update-ref", "refs/remotes/origin/main", "main")
+    _git(reviewed.root, "symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/main")
+    _moves_protection(reviewed)
+    _commit(reviewed.root)
+
+    judged = compile_judged(open_workspace(reviewed.root), "staging")
+
+    assert judged.base == without
+    assert _staging_is_denied(reviewed) == ["its spec is not sound: environment `staging` is not defined"]
+
+
 def test_production_refuses_a_folder_without_git_before_anything_runs(desk: Desk) -> None:
     desk.edit("environments/local.yaml", "\nspec:\n", "\nspec:\n  tier: production\n")
     denied = [one.rule for one in desk.plan().policies if one.blocks]
