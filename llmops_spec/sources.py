@@ -76,8 +76,8 @@ class HuggingFaceFile(FromHuggingFace):
 
 
 class HttpFile(SpecModel):
+    # as long as a folder's address and the longest name below it, with every character escaped
     url: str = Field(pattern=URL_PATTERN, max_length=8200)
-    """Room for a folder's address and the longest name below it with every character escaped."""
 
 
 class RemoteFile(SpecModel):
