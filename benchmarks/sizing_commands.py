@@ -1,4 +1,4 @@
-"""Sizing from outside: one model as a person asks for it, and a table of 10,000 rows as acceptance does.
+"""Sizing from outside: one model as a person asks for it, and a table of 10,000 rows.
 
 `llmops size model` has to answer in 250 ms and the table in 10 s, on an otherwise idle machine.
 """

@@ -11,8 +11,6 @@ from typing import TypeAlias, Union
 
 Json: TypeAlias = Union[bool, int, float, str, Sequence["Json"], Mapping[str, "Json"], None]
 
-CHUNK_BYTES = 1 << 20
-
 
 def canonical(value: Json) -> bytes:
     """RFC 8785 bytes of a JSON value: one spelling for equal values, NaN and infinity refused."""

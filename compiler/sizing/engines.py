@@ -99,9 +99,6 @@ class EngineVersion:
     graphs_in_budget: bool
     """An estimate of the CUDA graphs is taken off the KV pool (vLLM from 0.21); before, they came out of the rest."""
 
-    max_graph_batch: int
-    """Widest captured decode batch by default, in sequences."""
-
     block_tokens: int
     scheduler_rules: tuple[SchedulerRule, ...]
     """In order; the first that covers the case holds."""
@@ -110,7 +107,6 @@ class EngineVersion:
     """Major CUDA version of the released wheels and images."""
 
     cuda: str
-    min_transformers: str | None
     metrics: Mapping[str, str]
     """Prometheus name by role: `running`, `waiting`, `kv-usage`, `ttft`, `tpot`, `e2e`, `prompt-tokens`,
     `generation-tokens`, `preemptions`. A role that the version does not measure is absent."""
@@ -284,12 +280,10 @@ def _version(name: EngineName, record: Record) -> EngineVersion:
         chunked_prefill=record.one_of("chunkedPrefill", ("on", "off", "long-context")),
         sampler=record.one_of("sampler", ("pytorch", "flashinfer")),
         graphs_in_budget=record.flag("graphsInBudget"),
-        max_graph_batch=int(record.number("maxGraphBatch")),
         block_tokens=int(record.number("blockTokens")),
         scheduler_rules=tuple(_rule(one) for one in record.records("scheduler")),
         cuda_major=version_number(cuda)[0],
         cuda=cuda,
-        min_transformers=record.text_or_none("minTransformers"),
         metrics=record.words("metrics"),
         source=record.text("source"),
     )

@@ -144,9 +144,6 @@ def _named(name: str) -> WeightFormat | None:
     return _FLOATS.get(key) or _by_word(key)
 
 
-_INTEGER_NAME: Final = re.compile(
-    r"(gptq|awq|autoround|auto-round|w|int|marlin)?-?(4|8|3|2)?-?(bit|a16|a4|a8)?(-?(int)?(4|8))?(-g\d+)?"
-)
 _FLOATS: Final[Mapping[str, WeightFormat]] = {
     "fp8": _FP8,
     "mxfp4": _MXFP4,

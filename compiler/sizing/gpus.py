@@ -16,8 +16,9 @@ from typing import Final, Literal, NewType
 from compiler.sizing.catalogue_files import Record, read_catalogue
 
 GpuName = NewType("GpuName", str)
-Basis = Literal["measured", "datasheet"]
-"""`measured`: printed by torch or nvidia-smi in public logs. `datasheet`: the vendor's word, not verified here."""
+Basis = Literal["measured", "datasheet", "given"]
+"""`measured`: printed by torch or nvidia-smi in public logs. `datasheet`: the vendor's word, not verified here.
+`given`: by who asks."""
 
 GIB: Final = 2**30
 SAME_MEMORY: Final = 0.06
@@ -37,28 +38,22 @@ class Gpu:
 
     visible_basis: Basis
     bandwidth_bytes_per_second: float
-    bandwidth_basis: Basis
+    """Of the vendor's datasheet, as the peaks are."""
+
     tflops: Mapping[str, float]
     """Dense peak by format (`bf16`, `fp16`, `fp8`, `fp4`, `int8`), without sparsity, fp32 accumulation. A format that
     the tensor cores do not have is absent."""
 
-    tflops_basis: Basis
     compute_capability: tuple[int, int] | None
     """CUDA's (major, minor); None where the vendor is not NVIDIA."""
 
     link: str
     """How cards of one node reach each other: `PCIe4`, `NVLink`, `bridge`, …"""
 
-    link_gb_per_second: float | None
-    """Both ways together; None where it is the plain PCIe slot."""
-
     product_labels: tuple[str, ...]
     """Beginnings of the node label `nvidia.com/gpu.product`, which may go on with `-SHARED`."""
 
     aliases: tuple[str, ...]
-    instances: tuple[str, ...]
-    """Cloud instance types or families that carry it."""
-
     source: str
 
     @property
@@ -95,16 +90,6 @@ def gpus_named(name: str) -> tuple[Gpu, ...]:
 def all_gpus() -> tuple[Gpu, ...]:
     """Every card of the catalogue, in its order."""
     return _catalogue()
-
-
-def gpus_of_instance(instance: str) -> tuple[Gpu, ...]:
-    """Cards of a cloud instance type: `g6.xlarge` is found by its family `g6`, as is the type itself."""
-    wanted = instance.casefold()
-    return tuple(gpu for gpu in _catalogue() if any(_covers(one.casefold(), wanted) for one in gpu.instances))
-
-
-def _covers(family: str, instance: str) -> bool:
-    return instance == family or instance.startswith((family + ".", family + "-"))
 
 
 def _of_memory(gpus: tuple[Gpu, ...], memory_bytes: int) -> tuple[Gpu, ...]:
@@ -171,23 +156,15 @@ def _gpus(root: Record) -> Iterator[Gpu]:
             vendor=record.one_of("vendor", ("nvidia", "amd", "intel")),
             marketed_gb=int(record.number("marketedGb")),
             visible_bytes=int(record.number("visibleGib") * GIB),
-            visible_basis=_basis(record, "visible"),
+            visible_basis=record.one_of("visibleFrom", ("measured", "datasheet")),
             bandwidth_bytes_per_second=record.number("bandwidthGbs") * 1e9,
-            bandwidth_basis=_basis(record, "bandwidth"),
             tflops=record.numbers("tflops"),
-            tflops_basis=_basis(record, "tflops"),
             compute_capability=_capability(capability),
             link=record.text("link"),
-            link_gb_per_second=record.number_or_none("linkGbs"),
             product_labels=record.texts("labels"),
             aliases=record.texts("aliases"),
-            instances=record.texts("instances"),
             source=record.text("source"),
         )
-
-
-def _basis(record: Record, figure: str) -> Basis:
-    return "datasheet" if figure in record.texts("datasheet") else "measured"
 
 
 def _capability(text: str | None) -> tuple[int, int] | None:

@@ -1,4 +1,4 @@
-"""Parameter counts by part. Called by budgets, training estimates and `llmops size`."""
+"""Parameter counts by part. Called by `llmops size model --format json`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,3 @@ def parameters_by_part(architecture: Architecture) -> dict[Part, int]:
     for matrix, count in architecture.matrices():
         parts[matrix.part] = parts.get(matrix.part, 0) + matrix.parameters * count
     return parts
-
-
-def linear_parameters(architecture: Architecture) -> int:
-    """Parameters of the linear weights that formats may quantize, biases included."""
-    return sum(matrix.parameters * count for matrix, count in architecture.matrices() if matrix.linear)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias, get_args
+from typing import Final, Literal, TypeAlias
 
 Method: TypeAlias = Literal["full", "pretrain", "lora", "qlora", "dpo"]
 Shards: TypeAlias = Literal["none", "ddp", "fsdp", "zero1", "zero2", "zero3"]
@@ -17,8 +17,6 @@ Checkpointing: TypeAlias = Literal["none", "selective", "full", "offloaded"]
 
 Precision: TypeAlias = Literal["bf16", "mixed", "fp32"]
 """Of trained weights: 16 bits alone, 32 bits with 16-bit arithmetic (or a 32-bit copy in the optimizer), or 32 bits."""
-
-METHODS: Final[tuple[Method, ...]] = get_args(Method)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -36,7 +36,7 @@ _SERVING: tuple[_Decorator, ...] = (
         default="vllm",
         show_default=True,
         metavar="NAME[@VERSION]",
-        help="Such as vllm@0.21 or triton+vllm@0.21.",
+        help="Such as vllm@0.21, triton+vllm.",
     ),
     click.option("--max-model-len", type=click.IntRange(1), metavar="N", help="Longest request in tokens."),
     click.option("--max-num-seqs", type=click.IntRange(1), metavar="N", help="Requests in one step."),

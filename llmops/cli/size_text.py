@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from compiler.sizing.budget import GIB, LineItem, ServingBudget
+from compiler.sizing.gpus import Basis
 from compiler.sizing.training import UNCERTAINTY
 from llmops.cli.console import style, table
-from llmops.sizing.answers import Answer, TrainingAnswer, hourly_usd
+from llmops.sizing.answers import Answer, TrainingAnswer, hourly_usd, memory_basis
 
 BAR_WIDTH = 72
 _VERDICT_COLOURS = {"fits": "green", "marginal": "yellow", "does-not-fit": "red", "unknown": "yellow"}
@@ -38,7 +39,7 @@ def answer_text(found: Answer, *, input_tokens: int, output_tokens: int) -> str:
         *(f"  note: {reason}" for reason in budget.reasons),
         *_changes(found),
         "",
-        _sum(budget),
+        _sum(budget, memory_basis(found.request)),
         "",
         _meaning(found, input_tokens, output_tokens),
     ]
@@ -114,13 +115,16 @@ def _why(budget: ServingBudget) -> str:
     return f"{_gib(budget.pool_bytes)} GiB of KV cache; {needed} GiB; the margin is {_gib(budget.margin_bytes)} GiB"
 
 
-def _sum(budget: ServingBudget) -> str:
+def _sum(budget: ServingBudget, memory: Basis) -> str:
     share = budget.setting("gpu_memory_utilisation")
-    how = _how(budget, share)
+    how = f"{_how(budget, share)}, the card's memory {_MEMORY[memory]}"
     rows = [("  budget", _gib(budget.budget_bytes), _source(budget), how)]
     rows += [(f"  - {one.name}", _gib(one.bytes), one.provenance, one.note) for one in budget.items]
     rows.append(("  = KV cache", _gib(budget.pool_bytes), "", ""))
     return table(rows, heads=("  one GPU", "GiB", "known as", "from"))
+
+
+_MEMORY: Mapping[Basis, str] = {"measured": "measured", "datasheet": "by its datasheet", "given": "as given"}
 
 
 def _how(budget: ServingBudget, share: float | str | None) -> str:

@@ -10,9 +10,10 @@ from dataclasses import asdict, dataclass
 
 from compiler.sizing.budget import LineItem, ServingBudget, Verdict
 from compiler.sizing.cost import Cost, cost_per_million
-from compiler.sizing.gpus import GpuName
+from compiler.sizing.gpus import Basis, GpuName
 from compiler.sizing.json_values import Json
 from compiler.sizing.legality import BrokenRule
+from compiler.sizing.parameters import parameters_by_part
 from compiler.sizing.prices import Price, prices_of
 from compiler.sizing.serving import ServingRequest, size_serving
 from compiler.sizing.serving.search import search
@@ -110,6 +111,7 @@ def answer_json(found: Answer) -> Mapping[str, Json]:
     known = budget.verdict != "unknown"
     return {
         "model": found.subject.shown,
+        "parameters": {part.value: n for part, n in parameters_by_part(found.request.architecture).items()},
         "engine": budget.engine,
         "engineVersion": budget.engine_version,
         "gpu": found.request.gpu.name,
@@ -118,6 +120,7 @@ def answer_json(found: Answer) -> Mapping[str, Json]:
         "pipelineParallel": found.request.pipeline_parallel,
         "verdict": found.verdict,
         "gpuBytes": budget.total_bytes if known else None,
+        "gpuBytesKnownAs": memory_basis(found.request) if known else None,
         "budgetBytes": budget.budget_bytes if known else None,
         "items": _items_json(budget.items),
         "poolBytes": budget.pool_bytes if known else None,
@@ -134,6 +137,12 @@ def answer_json(found: Answer) -> Mapping[str, Json]:
         "throughput": _speed_json(found),
         "cost": _cost_json(found),
     }
+
+
+def memory_basis(request: ServingRequest) -> Basis:
+    """How the memory of the card is known: as its catalogue record says, unless another figure was given."""
+    given = request.gpu_memory_bytes not in (None, request.gpu.visible_bytes)
+    return "given" if given else request.gpu.visible_basis
 
 
 def _items_json(items: Sequence[LineItem]) -> list[Json]:

@@ -150,7 +150,7 @@ def _arithmetic(request: ServingRequest) -> str:
 
 
 def _engine(cells: Cells) -> tuple[str, str | None]:
-    """Engine and version: two cells, or `vllm@0.8.5` in one; Triton's version is its back end's, `triton+vllm@0.8.5`."""
+    """Engine and version: two cells, or `vllm@0.8.5` in one. Triton takes its back end's: `triton+vllm@0.8.5`."""
     text, _, inline = cells.get("engine", "").partition("@")
     version = cells.get("engine_version", "") or inline
     if not text.strip():

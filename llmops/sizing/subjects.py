@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, cast
 
@@ -119,17 +119,13 @@ def _unlisted(name: str, memory: int) -> Gpu:
         vendor="nvidia",
         marketed_gb=round(memory / GIB),
         visible_bytes=memory,
-        visible_basis="measured",
+        visible_basis="given",
         bandwidth_bytes_per_second=0,
-        bandwidth_basis="datasheet",
         tflops={},
-        tflops_basis="datasheet",
         compute_capability=None,
         link="unknown",
-        link_gb_per_second=None,
         product_labels=(),
         aliases=(),
-        instances=(),
         source="given",
     )
 
@@ -192,8 +188,3 @@ def _single_file_bytes(file: Path) -> int | None:
     except (OSError, struct.error):
         return None
     return size if size > 0 else None
-
-
-def with_memory(gpu: Gpu, memory_bytes: int) -> Gpu:
-    """The card as it shows itself on one machine."""
-    return replace(gpu, visible_bytes=memory_bytes)

@@ -50,7 +50,6 @@ class Rules:
     shared_gate: bool = False
     """One further row that weighs the shared expert."""
     expert_width: str = "moe_intermediate_size"
-    expert_gated: bool = True
     latent: bool = False
     """Attention keeps latent vectors (MLA)."""
     output_gate: bool = False

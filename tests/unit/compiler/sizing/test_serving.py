@@ -228,7 +228,7 @@ def test_tensorrt_llm_takes_a_share_of_what_is_left() -> None:
 
 @pytest.mark.parametrize(("version", "tokens"), [("0.16", 64), ("0.17", 32), ("1.2", 32)])
 def test_tensorrt_llm_counts_blocks_of_its_version(version: str, tokens: int) -> None:
-    budget = size(engine="tensorrt-llm", engine_version=version, max_model_len=tokens)
+    budget = size(engine="tensorrt-llm", engine_version=version, max_model_len=20)
     assert budget.kv_tokens % tokens == 0
     assert budget.concurrency == budget.kv_tokens // tokens
     assert budget.needed_bytes == tokens * 131072

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from compiler.sizing.architecture import Architecture, read_architecture
 from compiler.sizing.training import TrainingRequest, size_training
-from compiler.sizing.training_words import METHODS, Optimizer, Sharding, read_optimizer, read_sharding
+from compiler.sizing.training_words import Method, Optimizer, Sharding, read_optimizer, read_sharding
 
 POINTS = Path(__file__).parent / "points"
 
@@ -126,7 +127,7 @@ SHARDS = ("none", "ddp", "fsdp", "zero1", "zero2", "zero3")
 
 
 @given(
-    method=st.sampled_from(METHODS),
+    method=st.sampled_from(get_args(Method)),
     shards=st.sampled_from(SHARDS),
     offload=st.booleans(),
     gpus=st.integers(1, 64),

@@ -196,3 +196,11 @@ def test_a_price_list_that_is_none(capsys: pytest.CaptureFixture[str], tmp_path:
 
     assert "prices.yaml" in said
     assert "cloud" in said
+
+
+def test_an_answer_tells_parameters_and_how_the_memory_is_known(capsys: pytest.CaptureFixture[str]) -> None:
+    found = json.loads(_said(capsys, LLAMA, *ON_L4, "--format", "json"))
+    assert sum(found["parameters"].values()) == 8_030_261_248
+    assert found["gpuBytesKnownAs"] == "measured"
+    assert "the card's memory measured" in _said(capsys, LLAMA, *ON_L4)
+    assert "the card's memory by its datasheet" in _said(capsys, LLAMA, "--gpu", "A30", "--max-model-len", "4096")
