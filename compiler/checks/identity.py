@@ -12,6 +12,9 @@ from compiler.checks.question import GraphCheck
 from compiler.diagnostics.catalogue import FLOATING_ALIAS, GATED_MODEL, REMOTE_CODE
 from compiler.diagnostics.model import Diagnostic, Label
 from compiler.graph import ResourceGraph, ResourceNode
+from compiler.source import Span
+from llmops_spec.dataset import Dataset
+from llmops_spec.lock import SealedEntry
 from llmops_spec.model import FromHosted, Model
 
 _OPENAI = r"-\d{4}-\d{2}-\d{2}$|-\d{4}$|^ft:|^text-embedding-(3-small|3-large|ada-002)$"
@@ -76,22 +79,34 @@ def remote_code_is_let_in_by_name(graph: ResourceGraph) -> Iterator[Diagnostic]:
 def gated_models_have_a_token(graph: ResourceGraph) -> Iterator[Diagnostic]:
     if graph.project.spec.sources.hub.token is not None:
         return
-    locked = [(node, graph.lock.model(model)) for node, model in graph.of(Model)]
-    gated = [(node, entry) for node, entry in locked if entry is not None and entry.gated]
+    gated = list(_gated(graph))
     if not gated:
         return
-    (node, entry), *others = gated  # one token opens them all, so one is missing
-    more = (
-        Label(span=other.span("spec", "from", "huggingFace", "repository"), text="gated too") for other, _ in others
-    )
+    (place, what, entry), *others = gated  # one token opens them all, so one is missing
     yield GATED_MODEL.at(
-        node.span("spec", "from", "huggingFace", "repository"),
-        f"the weights of model `{node.name}` are given to those alone who accepted its terms, and the project"
-        " names no token",
-        related=[Label(span=graph.lock.span(entry), text="gated, as it was locked"), *more],
+        place,
+        f"{what} are given to those alone who accepted their terms, and the project names no token",
+        related=[
+            Label(span=graph.lock.span(entry), text="gated, as it was locked"),
+            *(Label(span=other, text="gated too") for other, _, _ in others),
+        ],
         note="the lock holds digests, not bytes: every machine that fetches them must show a token",
         help="add `sources: {hub: {token: {env: HF_TOKEN}}}` to the Project",
     )
+
+
+def _gated(graph: ResourceGraph) -> Iterator[tuple[Span, str, SealedEntry]]:
+    """Weights, then rows, that were gated when they were locked, and where their repository is named."""
+    for node, model in graph.of(Model):
+        entry = graph.lock.model(model)
+        if entry is not None and entry.gated:
+            yield node.span("spec", "from", "huggingFace", "repository"), f"the weights of model `{node.name}`", entry
+    for node, dataset in graph.of(Dataset):
+        for name, split in dataset.spec.splits.items():
+            rows = graph.lock.split(node.name, name, split)
+            if rows is not None and rows.gated:
+                place = node.span("spec", "splits", name, "source", "huggingFace", "repository")
+                yield place, f"the rows of dataset `{node.name}`", rows
 
 
 CHECKS = (

@@ -195,7 +195,7 @@ TEMPLATE_MISMATCH: Final = declare(
 FLOATING_ALIAS: Final = declare("floating-alias", "a hosted model by a name that its provider moves")
 REMOTE_CODE: Final = declare("remote-code", "code of a model repository that the project does not let in")
 
-GATED_MODEL: Final = declare("gated-model", "weights behind terms, in a project that names no token")
+GATED_MODEL: Final = declare("gated-model", "weights or rows behind terms, in a project that names no token")
 
 # --- checks: what an engine is asked to load
 
