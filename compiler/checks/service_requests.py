@@ -5,7 +5,7 @@ Shared by the checks of memory, parallelism and number formats.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TypeAlias
 from weakref import WeakKeyDictionary
 
@@ -15,7 +15,6 @@ from compiler.checks.service_gpus import gpus_of
 from compiler.graph import ResourceGraph, ResourceNode
 from compiler.lineage import context_length
 from compiler.ports import Reader
-from compiler.sizing.engines import EngineName, EngineVersion, Version
 from compiler.sizing.gpus import Gpu
 from compiler.sizing.serving import LoraSlots, ServingRequest
 from llmops_spec.model import Model
@@ -71,7 +70,7 @@ def serving_request(
         pipeline_parallel=axes.pipeline if axes is not None else 1,
         expert_parallel=axes is not None and axes.expert > 1,
         data_parallel_attention=axes is not None and axes.data > 1 and facts.architecture.latent,
-        dtype=_dtype(version, told.dtype, card),
+        dtype=told.dtype,
         quantization=told.quantization,
         kv_cache_dtype=told.kv_cache_dtype,
         max_model_len=min(asked, own) if asked is not None and own is not None else asked or own,
@@ -82,18 +81,6 @@ def serving_request(
         lora=_slots(graph, spec),
         draft=drafted.architecture if isinstance(drafted, ModelFacts) else None,
     )
-
-
-FALLS_BACK: Mapping[EngineName, Version] = {"vllm": (0, 9), "sglang": (0, 0)}
-"""Engine to the version from which `dtype: auto` takes float16 where the card has no bfloat16 (vLLM's
-`_resolve_auto_dtype`, SGLang's model runner); others refuse to start."""
-
-
-def _dtype(version: EngineVersion, told: str, card: Gpu) -> str:
-    since = FALLS_BACK.get(version.engine)
-    if told == "auto" and since is not None and version.number >= since and not card.has_bf16:
-        return "float16"
-    return told
 
 
 def _sequences(spec: ServiceSpec) -> int | None:

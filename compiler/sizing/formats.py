@@ -207,7 +207,9 @@ def _compressed(quantization: Quantization) -> WeightFormat | None:
         return integer_format(
             "compressed-tensors", bits or 4, quantization.group, zero_points=not quantization.symmetric
         )
-    return _blocks(quantization) if bits == 8 or "float" in kind or "int" in kind or "naive" in kind else None
+    if "int" in kind:
+        return _INT8
+    return _blocks(quantization) if bits == 8 or "float" in kind or "naive" in kind else None
 
 
 def is_gguf(weight_format: WeightFormat) -> bool:

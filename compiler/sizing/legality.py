@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from compiler.sizing.capabilities import auto_falls_back, cache_words, least_capability, takes_format
+from compiler.sizing.engines import engine_name
 from compiler.sizing.formats import WeightFormat, format_of, keeps, named_format
 from compiler.sizing.layers import Matrix, Part, Split
 from compiler.sizing.serving.request import ServingRequest
@@ -24,8 +26,24 @@ Rule = Literal[
     "enough-layers",
     "dtype-supported",
     "format-supported",
+    "cache-type-supported",
     "length-within-positions",
 ]
+
+_CERTAIN: Final[frozenset[Rule]] = frozenset(
+    (
+        "heads-divisible",
+        "key-value-heads-divisible",
+        "enough-layers",
+        "dtype-supported",
+        "format-supported",
+        "cache-type-supported",
+    )
+)
+"""Rules that every engine enforces at start-up, in what versions the rule itself says. Some pad other widths."""
+
+_BOUNDED: Final = ("vllm", "sglang")
+"""Engines that refuse a length above the model's own, unless an environment variable overrides it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +59,12 @@ class BrokenRule:
 def broken_rules(request: ServingRequest) -> tuple[BrokenRule, ...]:
     """Every rule that a request breaks, in the order of `RULES`."""
     return tuple(found for rule in RULES for found in rule(request))
+
+
+def refuses(rule: BrokenRule, request: ServingRequest) -> bool:
+    """Whether the engine is known to end its start-up on the rule; False where some version may mend it."""
+    bounded = rule.rule == "length-within-positions" and engine_name(request.engine) in _BOUNDED
+    return rule.fatal and (bounded or rule.rule in _CERTAIN)
 
 
 def heads_divisible(request: ServingRequest) -> Iterator[BrokenRule]:
@@ -119,32 +143,45 @@ def enough_layers(request: ServingRequest) -> Iterator[BrokenRule]:
 
 
 def dtype_supported(request: ServingRequest) -> Iterator[BrokenRule]:
-    """No bfloat16 on cards without it (T4, V100)."""
+    """No bfloat16 on cards without it (T4, V100), unless the engine takes float16 by itself."""
     asked = (request.dtype or "auto").casefold()
     given = asked in {"bfloat16", "bf16"}
-    own = asked in {"auto", ""} and request.architecture.dtype == "bfloat16"
+    own = asked in {"auto", ""} and request.architecture.dtype == "bfloat16" and not auto_falls_back(request)
     if (given or own) and not request.gpu.has_bf16:
         text = f"{request.gpu.name} has no bfloat16; set dtype to float16"
         yield BrokenRule(rule="dtype-supported", text=text)
 
 
-_CAPABILITIES: Final = {"fp8": (7, 5), "int8": (7, 5), "mxfp4": (8, 0), "nvfp4": (8, 0)}
-"""The least compute capability on which a format runs at all, weight-only kernels included."""
-
-
 def format_supported(request: ServingRequest) -> Iterator[BrokenRule]:
-    """FP8 multiplies natively from compute capability 8.9 on; below it weights alone stay in 8 bits, if at all."""
+    """The engine has kernels for the format on the card.
+
+    FP8 multiplies natively from compute capability 8.9 on; below it weights alone stay in 8 bits, if at all.
+    """
     format_, capability = _format(request), request.gpu.compute_capability
-    if format_ is None or capability is None or format_.name not in _CAPABILITIES:
+    if format_ is None or capability is None:
         return
-    least = _CAPABILITIES[format_.name]
-    version = f"{capability[0]}.{capability[1]}"
-    if capability < least:
-        text = f"{format_.name} needs compute capability {least[0]}.{least[1]}, {request.gpu.name} has {version}"
-        yield BrokenRule(rule="format-supported", text=text)
+    if not takes_format(request, format_):
+        yield BrokenRule(rule="format-supported", text=f"{request.engine} reads no GGUF on CUDA")
+        return
+    least, version = least_capability(request, format_), f"{capability[0]}.{capability[1]}"
+    if least is not None and capability < least:
+        at = f"{request.engine} {request.engine_version or ''}".strip()
+        needs = f"{format_.name} needs compute capability {least[0]}.{least[1]} in {at}"
+        yield BrokenRule(rule="format-supported", text=f"{needs}, {request.gpu.name} has {version}")
     elif format_.name == "fp8" and not request.gpu.has_native_fp8:
         text = f"{request.gpu.name} ({version}) keeps FP8 weights and computes in 16 bits: no faster than bf16"
         yield BrokenRule(rule="format-supported", text=text, fatal=False)
+    elif format_.experts_only and not request.architecture.experts:
+        text = f"{format_.name} is a format of experts, and the model has none: its weights stay in 16 bits"
+        yield BrokenRule(rule="format-supported", text=text, fatal=False)
+
+
+def cache_type_supported(request: ServingRequest) -> Iterator[BrokenRule]:
+    """The engine has kernels for keys and values of that type."""
+    words = cache_words(request)
+    if words is not None:
+        text = f"{request.engine} keeps no {request.kv_cache_dtype} keys and values; it takes {words}"
+        yield BrokenRule(rule="cache-type-supported", text=text)
 
 
 def length_within_positions(request: ServingRequest) -> Iterator[BrokenRule]:
@@ -171,6 +208,7 @@ RULES: Final[tuple[Callable[[ServingRequest], Iterator[BrokenRule]], ...]] = (
     enough_layers,
     dtype_supported,
     format_supported,
+    cache_type_supported,
     length_within_positions,
 )
 

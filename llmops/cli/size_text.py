@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from compiler.sizing.budget import GIB, LineItem, ServingBudget
 from compiler.sizing.gpus import Basis
+from compiler.sizing.legality import BrokenRule, refuses
 from compiler.sizing.training import UNCERTAINTY
 from llmops.cli.console import style, table
 from llmops.sizing.answers import Answer, TrainingAnswer, hourly_usd, memory_basis
@@ -35,7 +36,7 @@ def answer_text(found: Answer, *, input_tokens: int, output_tokens: int) -> str:
         serving_bar(budget),
         "",
         f"  {verdict_text(found.verdict)}: {_why(budget)}",
-        *(f"  {'it cannot run' if one.fatal else 'note'}: {one.text}" for one in found.rules),
+        *(f"  {_heading(one, found)}: {one.text}" for one in found.rules),
         *(f"  note: {reason}" for reason in budget.reasons),
         *_changes(found),
         "",
@@ -44,6 +45,12 @@ def answer_text(found: Answer, *, input_tokens: int, output_tokens: int) -> str:
         _meaning(found, input_tokens, output_tokens),
     ]
     return "\n".join(parts)
+
+
+def _heading(rule: BrokenRule, found: Answer) -> str:
+    if not rule.fatal:
+        return "note"
+    return "it cannot run" if refuses(rule, found.request) else "it may not run"
 
 
 _OPTIONS = {

@@ -6,11 +6,10 @@ Called by `llmops.sizing.predictions`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
 
 from compiler.sizing.budget import GIB, ServingBudget, Verdict, lowered
 from compiler.sizing.engines import engine_name
-from compiler.sizing.legality import BrokenRule, Rule, broken_rules
+from compiler.sizing.legality import BrokenRule, broken_rules, refuses
 from compiler.sizing.serving import ServingRequest, size_serving
 from compiler.sizing.throughput import Load, estimate_throughput, measure_first
 from llmops.sizing.cells import gibibytes, share, whole
@@ -18,17 +17,16 @@ from llmops.sizing.subjects import Subject, UnknownSubjectError, find_card
 
 Cells = Mapping[str, str]
 
-CERTAIN: Final[frozenset[Rule]] = frozenset({"heads-divisible", "key-value-heads-divisible", "enough-layers"})
-"""Rules that every version of every engine enforces. What else is illegal, some versions mend (they take float16 where
-a card has no bfloat16, or a length beyond the declared one), so that it leaves a verdict marginal."""
-
 
 def judged(request: ServingRequest, budget: ServingBudget) -> tuple[Verdict, tuple[BrokenRule, ...]]:
-    """The verdict of memory and of legality together, with the rules that are broken."""
+    """The verdict of memory and of legality together, with the rules that are broken.
+
+    What no engine is known to refuse, some version mends (it pads an odd width): it leaves a verdict marginal.
+    """
     rules = broken_rules(request)
     if budget.verdict == "unknown":
         return "unknown", rules
-    if any(one.rule in CERTAIN for one in rules if one.fatal):
+    if any(refuses(one, request) for one in rules):
         return "does-not-fit", rules
     return (lowered(budget.verdict) if any(one.fatal for one in rules) else budget.verdict), rules
 

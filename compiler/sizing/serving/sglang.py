@@ -1,7 +1,7 @@
 """SGLang's pool: what is free after loading, less a share of what was free before. Called by `size_serving`.
 
 No forward pass is profiled: the share left free must hold activations and graphs, so a pool that fits can still fail
-when graphs are captured. The default share follows server_args (0.5.23).
+when graphs are captured. The default share follows server_args (0.5.23; 0.4 had fixed ones).
 """
 
 from __future__ import annotations
@@ -35,6 +35,10 @@ _STATES_SHARE: Final = 0.9 / 1.9
 
 _RESERVE_BYTES: Final = 10 * GIB
 _LARGE_BYTES: Final = 60 * GIB
+_RESERVES_SINCE: Final = (0, 5)
+_FIXED_SHARES: Final = ((16, 0.79), (8, 0.81), (4, 0.85), (2, 0.87), (1, 0.88))
+"""(ranks from which it holds, default share) of 0.4, whatever the card (server_args 0.4.0)."""
+
 _NCCL_BYTES: Final = int(0.35 * GIB)
 
 
@@ -49,6 +53,9 @@ def size_sglang(plan: Plan) -> ServingBudget:
 
 def static_share(plan: Plan) -> float:
     """`mem_fraction_static` where it is not set: the total less a reserve for activations and graphs."""
+    if plan.engine.number < _RESERVES_SINCE:
+        share = next(share for ranks, share in _FIXED_SHARES if plan.parallel.tensor >= ranks)
+        return share * 0.95 if plan.architecture.multimodal else share
     chunk, graph = chunk_and_graph(plan)
     gpus = plan.parallel.gpus
     reserve = int((512 + 1.5 * chunk + 1024 * gpus / 8 + 2 * graph) * _MIB)

@@ -64,6 +64,13 @@ def test_a_checkpoints_own_format(quantization: Quantization, expected: float) -
     assert format_.bytes_of(SIDE, SIDE) / SIDE**2 == pytest.approx(expected, abs=2e-4)
 
 
+@pytest.mark.parametrize(("kind", "name"), [("int-quantized", "int8"), ("float-quantized", "fp8")])
+def test_compressed_tensors_of_8_bits_are_integers_or_floats(kind: str, name: str) -> None:
+    found = format_of(Quantization(method="compressed-tensors", format=kind, bits=8))
+    assert found is not None
+    assert found.name == name
+
+
 def test_an_unknown_method_is_no_format_and_none_is_plain() -> None:
     assert format_of(Quantization(method="future-bits")) is None
     assert named_format(None) is PLAIN

@@ -2,13 +2,14 @@
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compiler.sizing.architecture import Architecture
 from compiler.sizing.gpus import find_gpu
 from compiler.sizing.layers import Quantization
-from compiler.sizing.legality import RULES, broken_rules
+from compiler.sizing.legality import RULES, broken_rules, refuses
 from compiler.sizing.models import all_models, find_model
 from compiler.sizing.serving import ServingRequest
 
@@ -92,7 +93,7 @@ def test_every_stage_has_a_layer() -> None:
 
 
 def test_a_t4_has_no_bfloat16() -> None:
-    assert "no bfloat16" in reasons(request(card="T4"))["dtype-supported"]
+    assert "no bfloat16" in reasons(request(card="T4", engine_version="0.8.5"))["dtype-supported"]
     assert "dtype-supported" not in reasons(request(card="T4", dtype="float16"))
     assert "dtype-supported" not in reasons(request(card="L4"))
 
@@ -131,3 +132,103 @@ def test_rules_never_fail_and_one_gpu_divides_everything(
     assert all(one.text for rule in RULES for one in rule(asked))
     alone = replace(asked, tensor_parallel=1, pipeline_parallel=1)
     assert [one.rule for one in broken_rules(alone) if one.fatal] == []
+
+
+@pytest.mark.parametrize(
+    ("engine", "version", "dtype", "refused"),
+    [
+        ("vllm", "0.8.5", None, True),
+        ("vllm", "0.9.0", None, False),
+        ("vllm", "0.21", "auto", False),
+        ("vllm", "0.21", "bfloat16", True),
+        ("sglang", "0.4.6", None, False),
+        ("tgi", "3.3", None, False),
+        ("tensorrt-llm", "1.0", None, True),
+    ],
+)
+def test_engines_take_float16_by_themselves_where_a_card_has_no_bfloat16(
+    engine: str, version: str, dtype: str | None, refused: bool
+) -> None:
+    asked = request("qwen2.5-7b", "V100-32", engine=engine, engine_version=version, dtype=dtype)
+    assert ("dtype-supported" in reasons(asked)) is refused
+
+
+def stored(method: str, *, bits: int, format_: str | None = None, group: int | None = None) -> Architecture:
+    weights = Quantization(method=method, bits=bits, format=format_, group=group)
+    return replace(model("llama-3.1-8b"), quantization=weights)
+
+
+PACKED = stored("compressed-tensors", bits=4, format_="pack-quantized", group=128)
+FLOATS = stored("compressed-tensors", bits=8, format_="float-quantized")
+INTEGERS = stored("compressed-tensors", bits=8, format_="int-quantized")
+
+
+@pytest.mark.parametrize(
+    ("card", "engine", "version", "weights", "least"),
+    [
+        ("V100-32", "vllm", "0.21", "awq", "7.5"),
+        ("T4", "vllm", "0.8.5", "awq", None),
+        ("T4", "vllm", "0.10.2", "awq_marlin", "8.0"),
+        ("T4", "vllm", "0.14", "awq_marlin", None),
+        ("V100-32", "vllm", "0.8.5", "gptq", None),
+        ("V100-32", "vllm", "0.8.5", "bitsandbytes", None),
+        ("V100-32", "vllm", "0.8.5", "llm-int8", None),
+        ("V100-32", "vllm", "0.8.5", "w8a8", "7.5"),
+        ("A100-80", "vllm", "0.5.0", "fp8", "8.9"),
+        ("T4", "vllm", "0.8.5", "fp8", "8.0"),
+        ("T4", "vllm", "0.10.2", "fp8", "8.0"),
+        ("T4", "vllm", "0.14.0", "fp8", None),
+        ("T4", "sglang", "0.5.3", "fp8", "8.0"),
+        ("A100-80", "tensorrt-llm", "1.0", "fp8", "8.9"),
+        ("T4", "vllm", "0.8.5", PACKED, "8.0"),
+        ("T4", "vllm", "0.12", PACKED, None),
+        ("V100-32", "vllm", "0.21", PACKED, "7.5"),
+        ("T4", "vllm", "0.14", FLOATS, "8.0"),
+        ("T4", "vllm", "0.16", FLOATS, None),
+        ("T4", "vllm", "0.8.5", INTEGERS, None),
+        ("V100-32", "vllm", "0.21", INTEGERS, "7.5"),
+    ],
+)
+def test_the_least_capability_of_a_format_is_the_engine_versions(
+    card: str, engine: str, version: str, weights: str | Architecture, least: str | None
+) -> None:
+    named = {"quantization": weights} if isinstance(weights, str) else {"architecture": weights}
+    asked = request(card=card, engine=engine, engine_version=version, dtype="float16", **named)
+    found = [one.text for one in broken_rules(asked) if one.fatal]
+    assert bool(found) is (least is not None)
+    assert all(f"needs compute capability {least} in {engine} {version}" in text for text in found)
+
+
+def test_formats_and_caches_that_an_engine_does_not_read() -> None:
+    gguf = request(engine="tgi", quantization="q4_k_m")
+    assert reasons(gguf)["format-supported"] == "tgi reads no GGUF on CUDA"
+    assert reasons(replace(gguf, engine="vllm")) == {}
+    for engine, taken in (("vllm", "fp8_e4m3"), ("sglang", "fp8_e5m2"), ("tgi", "fp8_e4m3fn")):
+        found = reasons(request(engine=engine, kv_cache_dtype="int8"))
+        assert taken in found["cache-type-supported"]
+    assert reasons(request(engine="tensorrt-llm", kv_cache_dtype="int8")) == {}
+    assert reasons(request(kv_cache_dtype="fp8")) == {}
+
+
+def test_a_format_of_experts_leaves_a_model_without_them_in_16_bits() -> None:
+    dense = broken_rules(request(quantization="mxfp4"))
+    assert [(one.rule, one.fatal) for one in dense] == [("format-supported", False)]
+    assert "stay in 16 bits" in dense[0].text
+    assert broken_rules(request("gpt-oss-20b")) == ()
+
+
+def test_a_rule_ends_the_start_up_of_the_engines_that_are_known_to_enforce_it() -> None:
+    """vLLM and SGLang refuse a length above the model's own; some engines pad an odd width."""
+    long = request("opt-6.7b", max_model_len=32768)
+    for engine, ended in (("vllm", True), ("sglang", True), ("tgi", False)):
+        asked = replace(long, engine=engine)
+        assert [refuses(rule, asked) for rule in broken_rules(asked)] == [ended]
+    assert all(
+        refuses(rule, asked)
+        for asked in (request(card="V100-32", quantization="fp8", dtype="float16"),)
+        for rule in broken_rules(asked)
+    )
+    odd = request("qwen2.5-14b", quantization="awq", tensor_parallel=8)
+    assert [refuses(rule, odd) for rule in broken_rules(odd)] == [False]
+    slower = request(card="A100-80", quantization="fp8")
+    assert [refuses(rule, slower) for rule in broken_rules(slower)] == [False]

@@ -288,6 +288,14 @@ def test_sglang_leaves_a_share_of_what_was_free_before() -> None:
     )
 
 
+@pytest.mark.parametrize(("ranks", "share"), [(1, 0.88), (2, 0.87), (4, 0.85), (8, 0.81), (16, 0.79)])
+def test_sglang_before_0_5_fixed_its_share_by_ranks(ranks: int, share: float) -> None:
+    old = size(engine="sglang", engine_version="0.4.6.post5", tensor_parallel=ranks, max_model_len=8192)
+    assert old.setting("gpu_memory_utilisation") == share
+    new = size(engine="sglang", engine_version="0.5.0", tensor_parallel=ranks, max_model_len=8192)
+    assert new.setting("gpu_memory_utilisation") != share
+
+
 @pytest.mark.parametrize(
     ("headroom", "verdict"),
     [(1.0, "fits"), (0.6, "fits"), (0.4, "marginal"), (-0.4, "marginal"), (-0.6, "does-not-fit")],

@@ -10,7 +10,9 @@ import click
 import pytest
 
 from compiler.sizing.budget import GIB
+from compiler.sizing.formats import named_format
 from llmops.cli.main import run
+from llmops.cli.size import QUANTIZATIONS
 from llmops.errors import Exit
 
 LLAMA = "meta-llama/Llama-3.1-8B-Instruct"
@@ -70,6 +72,31 @@ def test_what_does_not_fit_says_by_how_much(capsys: pytest.CaptureFixture[str]) 
     assert re.search(r"\+\d+\.\d\d GiB", said)
     assert "beyond the budget" in said
     assert "nothing is served before the model fits" in said
+
+
+@pytest.mark.parametrize(
+    ("asked", "why"),
+    [
+        (("facebook/opt-6.7b", "--gpu", "H100", "--max-model-len", "32768"), "the model has 2048"),
+        (("Qwen/Qwen2.5-7B", "--gpu", "V100-32", "--quantization", "fp8"), "needs compute capability 7.5"),
+        (("Qwen/Qwen2.5-0.5B", "--gpu", "T4", "--dtype", "bfloat16"), "T4 has no bfloat16"),
+    ],
+)
+def test_what_the_engine_refuses_does_not_fit_however_much_memory_is_left(
+    capsys: pytest.CaptureFixture[str], asked: tuple[str, ...], why: str
+) -> None:
+    said = _said(capsys, *asked, "--engine", "vllm@0.21", code=Exit.FINDINGS)
+
+    assert "does-not-fit: " in said
+    assert "it cannot run: " in said
+    assert why in said
+    assert "nothing is served" in said
+
+
+def test_float16_is_taken_by_itself_where_a_card_has_no_bfloat16(capsys: pytest.CaptureFixture[str]) -> None:
+    said = _said(capsys, "Qwen/Qwen2.5-7B", "--gpu", "V100-32", "--engine", "vllm@0.21", code=Exit.CLEAN)
+
+    assert "cannot run" not in said
 
 
 def test_a_price_needs_a_duty_cycle(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -174,6 +201,18 @@ def test_a_config_of_ones_own(capsys: pytest.CaptureFixture[str], tmp_path: Path
         ((LLAMA, "--gpu", "L4", "--duty", "0"), ["--duty"]),
         ((LLAMA, "--gpu", "L4", "--count", "0"), ["--count"]),
         ((LLAMA, "--gpu", "L4", "--train", "magic"), ["`magic`"]),
+        ((LLAMA, "--gpu", "H100", "--count", "2", "--tp", "4"), ["--tp 4 x --pp 1 are 4 GPUs, --count says 2"]),
+        ((LLAMA, "--train", "lora", "--compare", "L4,H100"), ["--compare speaks only for a service"]),
+        ((LLAMA, "--gpu", "L4", "--train", "lora", "--engine", "vllm", "--duty", "1"), ["--engine, --duty speaks"]),
+        ((LLAMA, "--gpu", "H100", "--compare", "L4"), ["--gpu and --compare cannot be given together"]),
+        ((LLAMA, "--search", "--compare", "L4"), ["--compare and --search cannot be given together"]),
+        ((LLAMA, "--search", "--count", "2", "--pp", "2"), ["--count, --pp cannot be given with --search"]),
+        ((LLAMA, "--gpu", "H100", "--seq-len", "4096"), ["--seq-len speaks only for a training"]),
+        ((LLAMA, "--gpu", "L4", "--quantization", "foo"), ["--quantization `foo`", "known are fp8, awq"]),
+        ((LLAMA, "--search", "--quantization", "foo"), ["--quantization `foo`"]),
+        ((LLAMA, "--compare", "L4", "--dtype", "bf17"), ["--dtype `bf17`", "did you mean `bf16`", "float16"]),
+        ((LLAMA, "--gpu", "L4", "--kv-cache-dtype", "fp9"), ["--kv-cache-dtype `fp9`", "fp8_e4m3"]),
+        ((LLAMA, "--gpu", "L4", "--engine", "vllm@"), ["`vllm@` names no version"]),
         (("--gpu", "L4"), ["MODEL"]),
     ],
     ids=lambda value: " ".join(value)[-30:] if isinstance(value, tuple) else "",
@@ -185,8 +224,23 @@ def test_a_command_line_that_cannot_be_meant(
 
     assert "Traceback" not in text
     assert "bug" not in text
+    assert text.count("rror: ") == 1, text
     for word in said:
         assert word in text, (word, text)
+
+
+@pytest.mark.parametrize(
+    "words", [("--tp", "4"), ("--count", "4", "--tp", "4"), ("--count", "4", "--tp", "2", "--pp", "2")]
+)
+def test_ranks_that_make_the_count_are_no_contradiction(
+    capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    assert json.loads(_said(capsys, LLAMA, *ON_L4, *words, "--format", "json"))["gpus"] == 4
+
+
+@pytest.mark.parametrize("name", QUANTIZATIONS)
+def test_formats_that_are_offered_are_known(name: str) -> None:
+    assert named_format(name) is not None
 
 
 def test_a_price_list_that_is_none(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
