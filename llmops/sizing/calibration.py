@@ -39,6 +39,8 @@ class Residual:
     predicted: float
     share: float
     """Predicted less measured: of the budget for memory, of the measured figure for the rest."""
+    within: bool
+    """Whether the difference, in memory, is no larger than the margin of the verdict."""
 
     @property
     def difference(self) -> float:
@@ -57,8 +59,21 @@ class Calibration:
     residuals: tuple[Residual, ...]
 
     @property
+    def beyond(self) -> tuple[str, ...]:
+        """The figures whose residual leaves the margin: with any, the estimate does not hold here."""
+        return tuple(one.name for one in self.residuals if not one.within)
+
+    @property
+    def within_margin(self) -> bool | None:
+        """Whether every figure is within the margin; None where there is none to compare."""
+        return not self.beyond if self.residuals else None
+
+    @property
     def agrees(self) -> bool | None:
-        """Whether the verdict foresaw how the start-up ended; None where the log does not tell or it was marginal."""
+        """Whether the verdict foresaw how the start-up ended; None where the log does not tell or it was marginal.
+
+        The verdict may be right by luck: see `within_margin`.
+        """
         if self.start_up.failure is not None:
             return None if self.budget.verdict == "marginal" else self.budget.verdict != "fits"
         if "pool" not in self.start_up.gib and "tokens" not in self.start_up.counts:
@@ -106,32 +121,56 @@ def cells_of(start_up: StartUp) -> dict[str, str]:
 
 def _residuals(start_up: StartUp, budget: ServingBudget) -> list[Residual]:
     found: list[Residual] = []
-    whole = budget.budget_bytes / GIB
     for name, words in _ITEMS:
         measured = start_up.gib.get(name)
         items = [one.bytes for one in budget.items if any(word in one.name.casefold() for word in words)]
         if measured is not None and items:
-            found.append(_memory(name, measured, sum(items) / GIB, whole))
+            found.append(_memory(name, measured, sum(items), budget))
     pool = start_up.gib.get("pool")
     if pool is not None:
-        found.append(_memory("KV pool", pool, budget.pool_bytes / GIB, whole))
-    tokens = start_up.counts.get("tokens")
+        found.append(_memory("KV pool", pool, budget.pool_bytes, budget))
+    tokens = _tokens(start_up)
     if tokens:
-        found.append(_other("KV tokens", "tokens", tokens, max(0, budget.kv_tokens)))
+        found.append(_held("KV tokens", "tokens", tokens, budget.kv_tokens, budget))
     concurrency = start_up.numbers.get("concurrency")
     if concurrency:
-        found.append(_other("concurrency", "requests", concurrency, max(0.0, budget.concurrency)))
+        found.append(_held("concurrency", "requests", concurrency, budget.concurrency, budget))
     return found
 
 
-def _memory(name: str, measured: float, predicted: float, whole: float) -> Residual:
-    share = (predicted - measured) / whole
-    return Residual(name=name, unit="GiB", measured=measured, predicted=predicted, share=share)
+def _tokens(start_up: StartUp) -> int | None:
+    """As the log has them, or of its blocks, whose size follows from the requests that they hold."""
+    blocks, length = start_up.counts.get("blocks"), start_up.counts.get("length")
+    concurrency = start_up.numbers.get("concurrency")
+    if "tokens" not in start_up.counts and blocks and length and concurrency:
+        return blocks * round(concurrency * length / blocks)
+    return start_up.counts.get("tokens")
 
 
-def _other(name: str, unit: Unit, measured: float, predicted: float) -> Residual:
-    share = (predicted - measured) / measured
-    return Residual(name=name, unit=unit, measured=measured, predicted=predicted, share=share)
+def _memory(name: str, measured: float, predicted_bytes: int, budget: ServingBudget) -> Residual:
+    predicted = predicted_bytes / GIB
+    return Residual(
+        name=name,
+        unit="GiB",
+        measured=measured,
+        predicted=predicted,
+        share=(predicted - measured) * GIB / budget.budget_bytes,
+        within=abs(predicted - measured) * GIB <= budget.margin_bytes,
+    )
+
+
+def _held(name: str, unit: Unit, measured: float, predicted: float, budget: ServingBudget) -> Residual:
+    """What a pool holds; a predicted pool that holds nothing is beyond every margin."""
+    bytes_each = budget.pool_bytes / predicted if predicted > 0 and budget.pool_bytes > 0 else float("inf")
+    predicted = max(0, predicted)
+    return Residual(
+        name=name,
+        unit=unit,
+        measured=measured,
+        predicted=predicted,
+        share=(predicted - measured) / measured,
+        within=abs(predicted - measured) * bytes_each <= budget.margin_bytes,
+    )
 
 
 def calibration_json(found: Calibration) -> Mapping[str, Json]:
@@ -146,6 +185,8 @@ def calibration_json(found: Calibration) -> Mapping[str, Json]:
         "verdict": found.budget.verdict,
         "failure": found.start_up.failure,
         "agrees": found.agrees,
+        "withinMargin": found.within_margin,
+        "marginGib": round(found.budget.margin_bytes / GIB, 4),
         "starts": found.start_up.starts,
         "missing": list(found.budget.missing),
         "residuals": [
@@ -156,6 +197,7 @@ def calibration_json(found: Calibration) -> Mapping[str, Json]:
                 "predicted": round(one.predicted, 4),
                 "difference": round(one.difference, 4),
                 "share": round(one.share, 5),
+                "withinMargin": one.within,
             }
             for one in found.residuals
         ],

@@ -35,6 +35,9 @@ _VLLM: Final = (
     r"PyTorch activation peak memory takes <gib_activations> ?GiB",
     r"the rest of the memory reserved for KV Cache is <gib_pool> ?GiB",
     r"total_gpu_memory \(<gib_card> ?GiB\) x gpu_memory_utilization \(<x_share>\)",
+    r"Memory profiling results: total_gpu_memory=<gib_card>GiB .*?peak_torch_memory=<gib_peak>GiB",
+    r"Memory profiling results: .*?non_torch_memory=<gib_other>GiB kv_cache_size=<gib_pool>GiB",
+    r"Memory profiling results: .*?gpu_memory_utilization=<x_share>",
     r"torch peak memory increase: <gib_activations> ?GiB; non-torch forward increase memory: <gib_other> ?GiB",
     r"Available KV cache memory: <gib_pool> GiB",
     r"available KV cache memory \(<gib_pool> ?GiB\)",
@@ -71,6 +74,7 @@ _TGI: Final = (
     r"text_generation_launcher: Args \{.*? cuda_memory_fraction: <x_share>",
     r"Setting max batch total tokens to <n_tokens>",
     r"KV-cache blocks: <n_tokens>, size: 1\b",
+    r"text_generation_router.*?\bVersion:? v?(?P<version>\d+\.\d+[\w.]*)",
     r"text-generation-(?:inference|router)[ :/@]+v?(?P<version>\d+\.\d+[\w.]*)",
 )
 _TENSORRT: Final = (
@@ -97,7 +101,8 @@ NEWS: Final = re.compile(
     r"vLLM API server v|LLM engine|args: Namespace\(|non-default args|model weights|Model loading|GiB|KV [Cc]ache"
     r"|blocks: \d|Maximum concurrency|Graph capturing|server_args|sglang[ =]|Load weight|max_total_num_tokens|graph end"
     r"|launcher: Args|text-generation-|total tokens to|KV-cache blocks|TensorRT-LLM version|Engine version"
-    r"|Loaded engine size|paged KV cache|paged kv cache|TRTGptModel max|execution context"
+    r"|text_generation_router.*Version|Loaded engine size|paged KV cache|paged kv cache|TRTGptModel max"
+    r"|execution context"
 )
 """A line without any of this says nothing."""
 
@@ -105,6 +110,12 @@ STARTED: Final = re.compile(
     r"vLLM API server version|Initializing an? (?:V[01] )?LLM engine|server_args=ServerArgs\(|launcher: Args \{"
 )
 """An engine begins to start."""
+
+OPENED: Final = re.compile(r"launcher: Args \{\s*$")
+"""What follows, down to a line that is `}`, is one structure."""
+
+ENDED: Final = re.compile(r"\d:\d\d[.\d]*Z?\s+(?:INFO|WARN|ERROR)\b")
+"""A line with a time of its own: the structure before it was cut off."""
 
 FAILED: Final = re.compile(
     r"(torch\.(?:cuda\.)?OutOfMemoryError: .{0,200}|CUDA out of memory\..{0,160}"

@@ -15,7 +15,7 @@ from typing import Final
 
 from compiler.sizing.gpus import find_gpu
 from llmops.errors import Exit, OperationFailed
-from llmops.sizing.log_lines import FAILED, NEWS, STARTED, WORDINGS
+from llmops.sizing.log_lines import ENDED, FAILED, NEWS, OPENED, STARTED, WORDINGS
 
 LONGEST_LINE: Final = 256 * 1024
 """Bytes of one line that are looked at; what follows is read as a line of its own."""
@@ -25,6 +25,15 @@ _RANK: Final = re.compile(
     r"\(\w*Worker[^)]*?rank=(\d+)|\(\w*Worker_(?:\w+_)?TP(\d+)|\(\w*Worker\w* pid=(\d+)|\bTP(\d+)\]|\bRank (\d+)\b"
 )
 """`(VllmWorker rank=1 pid=12)`, `(Worker_TP1 pid=12)`, `(VllmWorkerProcess pid=12)`, `[2025-10-16 09:06:22 TP1]`."""
+
+LONGEST_ARGUMENTS: Final = 500
+"""Lines of one printed structure that are put together; engines print fewer than a hundred."""
+
+_BESIDE: Final = re.compile(r"^(?:[\w.-]+\s*\|\s)?(?:\d{4}-\S+Z\s)?")
+"""The service's name that `docker compose logs` puts before each line, and the time that `kubectl logs` does."""
+
+_SETTINGS: Final = frozenset(("n_length", "n_tensor", "n_pipeline", "n_sequences", "x_share"))
+"""What is told and not measured: the last line holds."""
 
 _CARD: Final = re.compile(r"\b(?:NVIDIA|Tesla|AMD Instinct) [\w -]{2,40}")
 
@@ -69,7 +78,7 @@ def read_log(path: Path) -> StartUp:
         if b"\0" in stream.read(8192).removeprefix(b"\xff\xfe").removeprefix(b"\xfe\xff"):
             raise _refused(path, "is not a text", "give the log that the engine printed when it started")
     notes = _Notes()
-    for line in _lines(path):
+    for line in _joined(_lines(path)):
         if NEWS.search(line) or FAILED.search(line):
             _note(notes, line)
         elif "gpu" not in notes.texts:
@@ -86,6 +95,30 @@ def _lines(path: Path) -> Iterator[str]:
             yield _ESCAPES.sub("", data.decode("utf-8", "replace"))
 
 
+def _joined(lines: Iterator[str]) -> Iterator[str]:
+    """Lines, with a structure that is printed over several of them (TGI's arguments) as the one line it stands for."""
+    held: list[str] = []
+    for line in lines:
+        if held and (ENDED.search(line) or len(held) >= LONGEST_ARGUMENTS):
+            yield _one_line(held)
+            held = []
+        if held:
+            held.append(_BESIDE.sub("", line).strip())
+            if held[-1] == "}":
+                yield _one_line(held)
+                held = []
+        elif OPENED.search(line):
+            held.append(line.strip())
+        else:
+            yield line
+    if held:
+        yield _one_line(held)
+
+
+def _one_line(held: list[str]) -> str:
+    return " ".join(held).replace("( ", "(").replace(", )", ")")
+
+
 def _note(notes: _Notes, line: str) -> None:
     failed = FAILED.search(line)
     if failed:
@@ -98,7 +131,7 @@ def _note(notes: _Notes, line: str) -> None:
             found = wording.search(line)
             if found is not None:
                 notes.hits[engine] += 1
-                _keep(notes, rank, found.groupdict())
+                _keep(notes, rank, found.groupdict(), repeats=engine == "vllm")
 
 
 def _begin(notes: _Notes) -> None:
@@ -109,12 +142,16 @@ def _begin(notes: _Notes) -> None:
         notes.starts += 1
 
 
-def _keep(notes: _Notes, rank: str, groups: dict[str, str | None]) -> None:
+def _keep(notes: _Notes, rank: str, groups: dict[str, str | None], *, repeats: bool) -> None:
+    """`repeats`: one process says what each rank measured, a line for each and none with its rank. (TensorRT-LLM says
+    the same line first of a trial, so that there the last one holds.)"""
     for name, text in groups.items():
         if text is None:
             continue
         if name.startswith(("gib_", "mib_", "n_", "x_")):
-            notes.figures.setdefault(name, {})[rank] = float(text.replace(",", ""))
+            by_rank, value = notes.figures.setdefault(name, {}), float(text.replace(",", ""))
+            again = repeats and rank in by_rank and name not in _SETTINGS
+            by_rank[rank] = _worst(name, {"before": by_rank[rank], "now": value}) if again else value
         elif text not in ("None", "auto", "dev"):
             notes.texts[name] = text
 
@@ -137,6 +174,8 @@ def _start_up(notes: _Notes) -> StartUp:
     gib |= {name.removeprefix("mib_"): value / 1024 for name, value in worst.items() if name.startswith("mib_")}
     if "pool" not in gib and "keys" in gib:
         gib["pool"] = gib["keys"] + gib.get("values", 0.0)
+    if "activations" not in gib and "peak" in gib and "weights" in gib:
+        gib["activations"] = max(0.0, gib["peak"] - gib["weights"])
     return StartUp(
         engine=notes.hits.most_common(1)[0][0],
         texts=notes.texts,

@@ -55,8 +55,25 @@ def read_table(path: Path) -> Table:
     if doubled:
         raise _refused(path, f"names the column `{doubled[0]}` more than once", "give every column a name of its own")
     if "task" not in columns:
-        raise _refused(path, "has no column `task`", "`task` says of every row: serving, training or throughput")
+        raise _refused(path, f"has no column `task`; its header is `{_shown(text)}`", _hint(columns))
     return Table(columns=columns, rows=tuple(_row(columns, record) for record in records))
+
+
+def _shown(text: str) -> str:
+    head = text.lstrip("\r\n").splitlines()[0].encode("utf-8", "replace").decode()
+    return head if len(head) <= 120 else head[:119] + "…"
+
+
+def _hint(columns: Sequence[str]) -> str:
+    """What a header that lacks `task` most likely is: one divided by other marks, or `Task` written otherwise."""
+    for mark, name in ((";", "`;`"), ("\t", "tabs"), ("|", "`|`")):
+        cells = [cell.strip().strip('"').casefold() for cell in ",".join(columns).split(mark)]
+        if len(cells) > 1 and "task" in cells:
+            return f"it is divided by {name}; divide cells by commas"
+    near = next((one for one in columns if "".join(one.split()).strip("\"'\ufeff").casefold() == "task"), None)
+    if near is not None:
+        return f"it says `{near}`: write `task`, in small letters and without blanks"
+    return "`task` says of every row: serving, training or throughput"
 
 
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -312,3 +312,30 @@ def test_any_table_comes_back_row_for_row(tmp_path_factory: pytest.TempPathFacto
 
     assert len(found) == len(rows)
     assert all("unknown" in (one.get("verdict"), one.get("regime")) or one["verdict"] for one in found)
+
+
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        (" Task ,model", ["its header is ` Task ,model`", "write `task`"]),
+        ("task;model;gpu", ["`task;model;gpu`", "divided by `;`"]),
+        ("model\ttask", ["divided by tabs"]),
+        ("model,gpu", ["`model,gpu`", "serving, training or throughput"]),
+    ],
+)
+def test_a_header_without_task_says_what_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], header: str, said: list[str]
+) -> None:
+    assert _predict(tmp_path, f"{header}\nserving\n", code=Exit.FINDINGS) == []
+
+    text = capsys.readouterr().err
+    assert text.count("error: ") == 1
+    for word in said:
+        assert word in text, (word, text)
+
+
+def test_a_column_that_predictions_write_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = _table({**SERVING, "verdict": "fits", "missing": ""}, columns=(*COLUMNS, "verdict", "missing"))
+
+    assert _predict(tmp_path, text, code=Exit.FINDINGS) == []
+    assert "has `verdict`, `missing` already" in capsys.readouterr().err

@@ -79,6 +79,41 @@ TENSORRT = """\
 [TensorRT-LLM][INFO] Memory usage when calculating max tokens in paged kv cache: total: 79.10 GiB, available: 60.46 GiB
 [TensorRT-LLM][INFO] [MemUsageChange] Allocated 54.41 GiB for max tokens in paged KV cache (445760).
 """
+# vLLM 0.6.4: its worker's line of public logs, with figures of an 8B model on one H100.
+V064 = f"""\
+INFO 11-20 10:00:00 llm_engine.py:249] Initializing an LLM engine (v0.6.4) \
+{CONFIG.format(model=LLAMA, length=8192, tensor=1)}
+INFO 11-20 10:00:30 model_runner.py:1077] Loading model weights took 14.9888 GB
+INFO 11-20 10:00:31 worker.py:232] Memory profiling results: total_gpu_memory=79.11GiB initial_memory_usage=15.52GiB \
+peak_torch_memory=16.20GiB memory_usage_post_profile=15.60Gib non_torch_memory=0.53GiB kv_cache_size=54.46GiB \
+gpu_memory_utilization=0.90
+INFO 11-20 10:00:31 gpu_executor.py:113] # GPU blocks: 27884, # CPU blocks: 2048
+INFO 11-20 10:00:31 gpu_executor.py:117] Maximum concurrency for 8192 tokens per request: 54.46x
+"""
+# The launcher's arguments as it prints them from 2024 on, one to a line.
+TGI_DUMP = """\
+2024-12-16T10:00:00.491823Z  INFO text_generation_launcher: Args {
+    model_id: "meta-llama/Llama-3.1-8B-Instruct",
+    revision: None,
+    num_shard: Some(
+        2,
+    ),
+    quantize: Some(
+        Fp8,
+    ),
+    dtype: None,
+    max_input_tokens: None,
+    max_total_tokens: Some(
+        8192,
+    ),
+    hostname: "dd620800ae90",
+    cuda_memory_fraction: 1.0,
+    cors_allow_origin: [],
+    env: false,
+}
+2024-12-16T10:00:40.1Z  INFO text_generation_router_v3: backends/v3/src/main.rs:159: Version 3.0.1
+2024-12-16T10:00:40.1Z  INFO text_generation_launcher: KV-cache blocks: 123456, size: 1
+"""
 FAILURE = """\
 ValueError: To serve at least one request with the models's max seq len (131072), (16.00 GiB KV cache is needed, which \
 is larger than the available KV cache memory (3.27 GiB). Try increasing `gpu_memory_utilization`.
@@ -114,7 +149,7 @@ def test_vllm_v0(tmp_path: Path) -> None:
     assert found.texts == {"version": "0.8.0", "model": "meta-llama/Llama-2-7b-hf", "dtype": "bfloat16"}
     assert found.counts == {"length": 4096, "tensor": 1, "pipeline": 1, "blocks": 7191}
     assert found.gib == {
-        "weights": 12.55,
+        "weights": 12.5523,
         "card": 79.19,
         "other": 0.16,
         "activations": 2.38,
@@ -189,7 +224,7 @@ def test_residuals_of_each_item(tmp_path: Path, capsys: pytest.CaptureFixture[st
 
     assert found["verdict"] == "fits"
     assert found["agrees"] is True
-    assert by_name["weights"]["measured"] == 12.55
+    assert by_name["weights"]["measured"] == 12.5523
     assert abs(by_name["weights"]["difference"]) < 0.1
     pool = by_name["KV pool"]
     assert pool["difference"] == pytest.approx(pool["predicted"] - 56.18, abs=1e-3)
@@ -276,3 +311,98 @@ def test_a_log_of_one_endless_line(tmp_path: Path) -> None:
 def test_options_go_before_the_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _json(tmp_path, capsys, TENSORRT, "--gpu", "H100", "--model", LLAMA)["verdict"] == "fits"
     assert _json(tmp_path, capsys, V1, "--gpu", "L4", "--engine", "sglang")["engine"] == "sglang"
+
+
+def test_several_logs_of_which_some_are_bad(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "bad.log").write_bytes(b"\0" * 100)
+    (tmp_path / "none.log").write_text("hello\n")
+    (tmp_path / "other.log").write_text(V0)
+    others = [str(tmp_path / name) for name in ("bad.log", "none.log", "other.log")]
+
+    said = _calibrated(tmp_path, capsys, V1, *others, "--gpu", "H100", code=Exit.FINDINGS)
+    assert f"engine.log: {LLAMA} on" in said
+    assert "other.log: meta-llama/Llama-2-7b-hf on" in said
+    assert said.count("error: ") == 2
+    assert said.index("other.log: ") < said.index("bad.log is not a text") < said.index("none.log has no start-up")
+
+    capsys.readouterr()
+    assert run(["size", "calibrate", *others, "--gpu", "H100", "--format", "json"]) == Exit.FINDINGS
+    assert [one["engineVersion"] for one in json.loads(capsys.readouterr().out)] == ["0.8.0"]
+
+
+@pytest.mark.parametrize("before", ["", "tgi-1  | ", "2024-12-16T10:00:00.491Z "])
+def test_the_arguments_of_tgi_over_several_lines(tmp_path: Path, before: str) -> None:
+    found = _read(tmp_path, "".join(before + line for line in TGI_DUMP.splitlines(keepends=True)))
+
+    assert found.engine == "tgi"
+    assert found.texts == {"model": LLAMA, "quantization": "Fp8", "version": "3.0.1"}
+    assert found.counts == {"tensor": 2, "length": 8192, "tokens": 123_456}
+    assert found.numbers == {"share": 1.0}
+
+
+def test_arguments_that_are_cut_off(tmp_path: Path) -> None:
+    lines = TGI_DUMP.splitlines(keepends=True)
+    found = _read(tmp_path, "".join(lines[:6] + lines[-2:]))
+
+    assert found.texts == {"model": LLAMA, "version": "3.0.1"}
+    assert found.counts == {"tensor": 2, "tokens": 123_456}
+    assert _read(tmp_path, "".join(lines[:6]) + "    port: 80,\n" * 100_000).counts == {"tensor": 2}
+
+
+def test_the_profile_of_vllm_0_6(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = _read(tmp_path, V064)
+    told = _json(tmp_path, capsys, V064)  # its memory tells enough of the card
+    by_name = {one["name"]: one["measured"] for one in told["residuals"]}
+
+    assert found.gib["card"] == 79.11
+    assert found.numbers["share"] == 0.9
+    assert by_name == {
+        "weights": 14.9888,
+        "activations": pytest.approx(16.20 - 14.9888),
+        "other": 0.53,
+        "KV pool": 54.46,
+        "KV tokens": 27884 * 16,
+        "concurrency": 54.46,
+    }
+    assert next(abs(one["share"]) for one in told["residuals"] if one["name"] == "weights") < 0.001
+
+
+def test_each_row_and_all_of_them_say_whether_they_are_within_the_margin(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    right, wrong = (_json(tmp_path, capsys, V0, *words) for words in (("--gpu", "H100"), ("--tp", "4")))
+    log = V1.replace("10.83", "45.2").replace("10.87", "45.2").replace("177,408", "740,000")
+    other = _json(tmp_path, capsys, log, "--gpu", "L4")
+    by_name = {one["name"]: one for one in other["residuals"]}
+
+    for page in (right, wrong, other):
+        for one in page["residuals"]:
+            if one["unit"] == "GiB":
+                assert one["withinMargin"] == (abs(one["difference"]) <= page["marginGib"]), one
+        assert page["withinMargin"] == all(one["withinMargin"] for one in page["residuals"])
+    assert next(one for one in right["residuals"] if one["name"] == "weights")["withinMargin"] is True
+    assert not wrong["withinMargin"]
+    assert by_name["weights"]["withinMargin"] is True
+    assert by_name["KV pool"]["withinMargin"] is by_name["KV tokens"]["withinMargin"] is other["withinMargin"] is False
+
+    said = _calibrated(tmp_path, capsys, log, "--gpu", "L4")
+    row = next(line for line in said.splitlines() if line.startswith("  KV tokens"))
+    assert row.endswith("beyond")
+    assert "in all: beyond the margin of" in said
+    assert "is it the GPU" in said
+
+
+def test_ranks_in_one_process_tell_of_the_tightest(tmp_path: Path) -> None:
+    said = "(EngineCore_0 pid=271) INFO 05-14 17:45:31 [kv_cache_utils.py:849] GPU KV cache size: {} tokens\n"
+    took = "INFO 05-14 17:45:00 [gpu_model_runner.py:2007] Model loading took {} GiB and 3 s\n"
+    pools = "".join(said.format(tokens) for tokens in ("804,100", "804,024", "804,200", "804,324"))
+
+    found = _read(tmp_path, took.format("7.52") + took.format("7.50") + pools)
+    assert found.counts["tokens"] == 804_024
+    assert found.gib["weights"] == 7.52
+
+
+def test_the_second_pool_of_tensorrt_llm_is_the_one_that_serves(tmp_path: Path) -> None:
+    trial = "[TensorRT-LLM][INFO] [MemUsageChange] Allocated 1.01 GiB for max tokens in paged KV cache (8288).\n"
+
+    assert _read(tmp_path, trial + TENSORRT).counts["tokens"] == 445_760
