@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Final
 
 from compiler.sizing.budget import LineItem, ServingBudget, Verdict
 from compiler.sizing.cost import Cost, cost_per_million
 from compiler.sizing.gpus import Basis, GpuName
 from compiler.sizing.json_values import Json
-from compiler.sizing.legality import BrokenRule
+from compiler.sizing.legality import BrokenRule, refuses
 from compiler.sizing.parameters import parameters_by_part
 from compiler.sizing.prices import Price, prices_of
 from compiler.sizing.serving import ServingRequest, size_serving
@@ -23,6 +24,8 @@ from compiler.sizing.training import TrainingEstimate, size_training
 from llmops.sizing.serving_rows import judged, load_of
 from llmops.sizing.subjects import Subject
 from llmops.sizing.training_rows import TrainingQuestion, training_verdict
+
+_REFUSED: Final = "nothing is served: the engine refuses to start"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +63,8 @@ def answer(subject: Subject, request: ServingRequest, traffic: Traffic, *, advis
     """Size one question; with `advise`, look for changes that would make it fit."""
     budget = size_serving(request)
     verdict, rules = judged(request, budget)
-    speed, why = _throughput(request, budget, verdict, traffic)
+    refused = any(refuses(one, request) for one in rules)
+    speed, why = (None, _REFUSED) if refused else _throughput(request, budget, verdict, traffic)
     offers = prices_of(GpuName(request.gpu.name), traffic.prices)
     price = offers[0] if offers else None
     return Answer(

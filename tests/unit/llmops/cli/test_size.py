@@ -90,7 +90,7 @@ def test_what_the_engine_refuses_does_not_fit_however_much_memory_is_left(
     assert "does-not-fit: " in said
     assert "it cannot run: " in said
     assert why in said
-    assert "nothing is served" in said
+    assert "nothing is served: the engine refuses to start" in said
 
 
 def test_float16_is_taken_by_itself_where_a_card_has_no_bfloat16(capsys: pytest.CaptureFixture[str]) -> None:
@@ -210,6 +210,8 @@ def test_a_config_of_ones_own(capsys: pytest.CaptureFixture[str], tmp_path: Path
         ((LLAMA, "--gpu", "H100", "--seq-len", "4096"), ["--seq-len speaks only for a training"]),
         ((LLAMA, "--gpu", "L4", "--quantization", "foo"), ["--quantization `foo`", "known are fp8, awq"]),
         ((LLAMA, "--search", "--quantization", "foo"), ["--quantization `foo`"]),
+        ((LLAMA, "--gpu", "L4", "--train", "lora", "--quantization", "foo"), ["--quantization `foo`", "nf4"]),
+        ((LLAMA, "--gpu", "L4", "--train", "lora", "--dtype", "bf17"), ["--dtype `bf17`", "`bf16`"]),
         ((LLAMA, "--compare", "L4", "--dtype", "bf17"), ["--dtype `bf17`", "did you mean `bf16`", "float16"]),
         ((LLAMA, "--gpu", "L4", "--kv-cache-dtype", "fp9"), ["--kv-cache-dtype `fp9`", "fp8_e4m3"]),
         ((LLAMA, "--gpu", "L4", "--engine", "vllm@"), ["`vllm@` names no version"]),
