@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import click
 
 from llmops.cli.console import print_failure, say, say_json, tell
+from llmops.cli.size_words import engine_with_version, known_words, no_contradiction
 from llmops.errors import Exit, OperationFailed
 
 _Decorator: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -93,7 +94,7 @@ def model(model: str, format_: str, **given: Any) -> None:
     from llmops.sizing.cells import UnreadableCellError
     from llmops.sizing.subjects import UnknownSubjectError, find_subject
 
-    _no_contradiction(given)
+    no_contradiction(given)
     try:
         subject = find_subject(model)
         code = _train(subject, given, format_) if given["train"] else _serve(subject, given, format_)
@@ -102,73 +103,6 @@ def model(model: str, format_: str, **given: Any) -> None:
     except UnreadableCellError as error:
         raise OperationFailed(str(error), help=_HELP) from error
     sys.exit(code)
-
-
-_FOR_TRAINING = ("seq_len", "micro_batch", "optimizer", "sharding", "grad_ckpt", "lora_r")
-_FOR_SERVING = (
-    *("compare", "search", "tp", "pp", "engine", "max_model_len", "max_num_seqs", "gpu_memory_utilization"),
-    *("kv_cache_dtype", "input_len", "output_len", "concurrency", "duty", "prices"),
-)
-
-
-def _no_contradiction(given: Mapping[str, Any]) -> None:
-    """Options that say two things, or that nothing would heed, are refused: an answer to another question misleads.
-
-    Raises:
-        OperationFailed: with what to leave out.
-    """
-    asked = {name for name in given if _is_given(name)}
-    unheeded = [name for name in (_FOR_SERVING if given["train"] else _FOR_TRAINING) if name in asked]
-    if unheeded:
-        named = ", ".join(_option(name) for name in unheeded)
-        where, help_ = ("without", "for a service") if given["train"] else ("with", "for a training")
-        raise OperationFailed(f"{named} speaks only {help_}", help=f"ask {where} --train")
-    cards = [name for name in ("gpu", "compare", "search") if name in asked]
-    if len(cards) > 1:
-        named = " and ".join(_option(name) for name in cards)
-        raise OperationFailed(f"{named} cannot be given together", help="each says which GPUs are sized: leave one")
-    shape = [_option(name) for name in ("count", "tp", "pp") if name in asked]
-    if given["search"] and shape:
-        help_ = "it looks for the fewest GPUs itself; --compare sizes a number of them"
-        raise OperationFailed(f"{', '.join(shape)} cannot be given with --search", help=help_)
-    count, tensor, stages = given["count"], given["tp"], given["pp"]
-    if {"count", "tp"} <= asked and tensor * stages != count:
-        said = f"--tp {tensor} x --pp {stages} are {tensor * stages} GPUs, --count says {count}"
-        raise OperationFailed(said, help="leave --count out, or make it the product of both")
-    if given["engine"].endswith("@"):
-        help_ = "such as `vllm@0.21`, or `vllm` alone for the newest version that is known"
-        raise OperationFailed(f"--engine `{given['engine']}` names no version", help=help_)
-
-
-def _is_given(name: str) -> bool:
-    source = click.get_current_context().get_parameter_source(name)
-    return source is not None and source.name != "DEFAULT"
-
-
-def _option(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
-
-
-def _known_words(given: Mapping[str, Any], missing: Sequence[str]) -> None:
-    """Words that were given and mean nothing to the arithmetic.
-
-    Raises:
-        OperationFailed: with those that do.
-    """
-    from compiler.diagnostics.suggestions import nearest
-    from compiler.sizing.formats import DTYPE_BYTES
-    from compiler.sizing.key_value import KV_DTYPE_BYTES
-
-    known = {"quantization": QUANTIZATIONS, "dtype": (*DTYPE_BYTES,), "kv_cache_dtype": (*KV_DTYPE_BYTES,)}
-    for name, words in known.items():
-        word = given[name]
-        if word is None or word.casefold() in ("", "auto") or name not in missing:
-            continue
-        near = nearest(word, words)
-        meant = f"did you mean {' or '.join(f'`{one}`' for one in near)}? " if near else ""
-        raise OperationFailed(
-            f"{_option(name)} `{word[:80]}` is not known", help=f"{meant}known are {', '.join(words)}"
-        )
 
 
 def _serve(subject: Any, given: Mapping[str, Any], format_: str) -> int:
@@ -184,13 +118,13 @@ def _serve(subject: Any, given: Mapping[str, Any], format_: str) -> int:
     traffic = _traffic(given)
     if given["search"]:
         asked = serving_request(_serving_cells(given, "H100"), subject)  # every card takes the place of this one
-        _known_words(given, size_serving(asked).missing)
+        known_words(given, size_serving(asked).missing)
         found = search_answers(subject, asked, traffic)
     else:
         cards = names or [given["gpu"]]
         requests = [serving_request(_serving_cells(given, card), subject) for card in cards]
         found = tuple(answer(subject, one, traffic, advise=not names) for one in requests)
-        _known_words(given, found[0].budget.missing)
+        known_words(given, found[0].budget.missing)
     if format_ == "json":
         say_json([answer_json(one) for one in found] if names or given["search"] else answer_json(found[0]))
     elif given["search"]:
@@ -246,10 +180,19 @@ def _traffic(given: Mapping[str, Any]) -> Any:
 
 
 def _train(subject: Any, given: Mapping[str, Any], format_: str) -> int:
+    from compiler.sizing.formats import named_format
+    from compiler.sizing.training_words import read_precision
     from llmops.cli.size_text import training_text
     from llmops.sizing.answers import answer_training, training_json
     from llmops.sizing.training_rows import training_question
 
+    quantization, dtype = given["quantization"] or "", given["dtype"] or ""
+    unknown = [
+        name
+        for name, found in (("quantization", named_format(quantization)), ("dtype", read_precision(dtype)))
+        if not found
+    ]
+    known_words(given, unknown)
     cells = {
         "gpu": given["gpu"],
         "method": given["train"],
@@ -312,12 +255,6 @@ def batch(rows: Path, out: Path) -> None:
         tell(f"  {count:6} {verdict}")
 
 
-QUANTIZATIONS = (
-    *("fp8", "awq", "gptq", "int8", "int4", "w8a8", "w4a16", "bitsandbytes", "nf4", "bnb-8bit"),
-    *("mxfp4", "nvfp4", "smoothquant", "q4_k_m", "q5_k_m", "q8_0"),
-)
-"""Formats by their plainest names, for a person to choose from; many more spellings of them are read."""
-
 _HELP = "`llmops size model --help` has examples"
 
 _FACTS: tuple[tuple[str, str], ...] = (
@@ -356,6 +293,7 @@ def calibrate(logs: tuple[Path, ...], format_: str, **given: str | None) -> None
     from llmops.sizing.calibration import Calibration, calibration_json
 
     facts = {cell: value for cell, value in given.items() if value is not None}
+    engine_with_version(facts.get("engine", ""))
     found: list[Calibration] = []
     failures: list[OperationFailed] = []
     for log in logs:
@@ -381,9 +319,12 @@ def _calibrated(log: Path, facts: Mapping[str, str]) -> Any:
     from llmops.sizing.subjects import UnknownSubjectError
 
     try:
-        return compare(log, read_log(log), facts)
+        found = compare(log, read_log(log), facts)
     except OSError as error:
         raise OperationFailed(f"{log}: {error.strerror or error}", help="mend that, or leave it out") from error
     except (UnknownSubjectError, UnreadableCellError) as error:
         help_ = "the log does not tell it rightly: say it with an option, such as `--gpu L4` or `--model NAME`"
         raise OperationFailed(f"{log}: {error}", help=help_) from error
+    words = {"quantization": "quant", "dtype": "dtype", "kv_cache_dtype": "kv_cache_dtype"}
+    known_words({name: facts.get(cell) for name, cell in words.items()}, found.budget.missing)
+    return found

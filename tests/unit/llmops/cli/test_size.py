@@ -12,7 +12,7 @@ import pytest
 from compiler.sizing.budget import GIB
 from compiler.sizing.formats import named_format
 from llmops.cli.main import run
-from llmops.cli.size import QUANTIZATIONS
+from llmops.cli.size_words import QUANTIZATIONS
 from llmops.errors import Exit
 
 LLAMA = "meta-llama/Llama-3.1-8B-Instruct"

@@ -282,6 +282,8 @@ def test_the_card_is_read_where_the_log_shows_it(tmp_path: Path, capsys: pytest.
         (TENSORRT, ("--gpu", "H100"), "model is not given"),
         (V1.replace(LLAMA, "/models/mine"), ("--gpu", "L4"), "there is no file"),
         (V1, ("--gpu", "L4", "--tp", "x"), "tp: `x`"),
+        (V1, ("--gpu", "L4", "--engine", "vllm@"), "names no version"),
+        (V1, ("--gpu", "L4", "--quantization", "foo"), "--quantization `foo` is not known"),
     ],
 )
 def test_what_is_missing_is_said_in_one_message(
@@ -346,6 +348,7 @@ def test_arguments_that_are_cut_off(tmp_path: Path) -> None:
 
     assert found.texts == {"model": LLAMA, "version": "3.0.1"}
     assert found.counts == {"tensor": 2, "tokens": 123_456}
+    assert _read(tmp_path, "".join(lines[:6]) + TGI_DUMP.replace(LLAMA, "other/model")).texts["model"] == "other/model"
     assert _read(tmp_path, "".join(lines[:6]) + "    port: 80,\n" * 100_000).counts == {"tensor": 2}
 
 
