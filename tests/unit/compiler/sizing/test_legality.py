@@ -192,8 +192,11 @@ INTEGERS = stored("compressed-tensors", bits=8, format_="int-quantized")
 def test_the_least_capability_of_a_format_is_the_engine_versions(
     card: str, engine: str, version: str, weights: str | Architecture, least: str | None
 ) -> None:
-    named: dict[str, object] = {"quantization": weights} if isinstance(weights, str) else {"architecture": weights}
-    asked = request(card=card, engine=engine, engine_version=version, dtype="float16", **named)
+    asked = request(card=card, engine=engine, engine_version=version, dtype="float16")
+    if isinstance(weights, str):
+        asked = replace(asked, quantization=weights)
+    else:
+        asked = replace(asked, architecture=weights)
     found = [one.text for one in broken_rules(asked) if one.fatal]
     assert bool(found) is (least is not None)
     assert all(f"needs compute capability {least} in {engine} {version}" in text for text in found)
