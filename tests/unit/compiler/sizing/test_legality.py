@@ -193,10 +193,7 @@ def test_the_least_capability_of_a_format_is_the_engine_versions(
     card: str, engine: str, version: str, weights: str | Architecture, least: str | None
 ) -> None:
     asked = request(card=card, engine=engine, engine_version=version, dtype="float16")
-    if isinstance(weights, str):
-        asked = replace(asked, quantization=weights)
-    else:
-        asked = replace(asked, architecture=weights)
+    asked = replace(asked, quantization=weights) if isinstance(weights, str) else replace(asked, architecture=weights)
     found = [one.text for one in broken_rules(asked) if one.fatal]
     assert bool(found) is (least is not None)
     assert all(f"needs compute capability {least} in {engine} {version}" in text for text in found)
