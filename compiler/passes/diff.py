@@ -49,7 +49,7 @@ def _planned(step: Step, observed: Observed, running: set[str]) -> PlannedStep:
 
 def _making_reason(step: ArtifactStep, observed: Observed) -> str:
     if step.key in observed.made:
-        return "its result was given up"
+        return "the store has no result for it"
     if step_id(step) not in observed.previous:
         return "first time"
     return "what it measures changed" if isinstance(step, Evaluate) else "its inputs changed"

@@ -239,7 +239,7 @@ class Executor:
             place = f" ({error.filename})" if error.filename else ""
             raise OperationFailed(
                 f"{step_id(step)}: {error.strerror or error}{place}",
-                help="mend that, and run the same command again: it goes on from here",
+                help="mend that, and run the same command again: finished steps are kept, and this one starts again",
                 exit_code=Exit.STEP_FAILED,
             ) from error
 

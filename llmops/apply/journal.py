@@ -102,6 +102,12 @@ class Journal:
                 found.pop(entry.identity, None)
         return found
 
+    def made(self) -> dict[str, tuple[str, datetime]]:
+        """Key of each step that was ever completed here, to its id and when that was last."""
+        query = "SELECT identity, step, at FROM events WHERE event = 'done' ORDER BY number"
+        with closing(self._db.execute(query)) as rows:
+            return {key: (step, datetime.fromisoformat(at)) for key, step, at in rows}
+
     def tombstones(self) -> set[str]:
         """Digests of the tombstones that were written or honoured here: each counts once."""
         return {entry.result for entry in self.entries() if entry.event == "discarded" and entry.result}

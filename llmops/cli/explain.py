@@ -6,7 +6,7 @@ from importlib.resources import files
 
 import click
 
-from compiler.diagnostics.suggestions import did_you_mean
+from compiler.diagnostics.suggestions import did_you_mean, nearest
 from llmops.cli.console import say
 from llmops.discovery import policy_packs
 from llmops.errors import OperationFailed
@@ -32,7 +32,10 @@ def command(code: str) -> None:
     elif code.upper() in rules:
         say(_rule_page(rules[code.upper()]))
     else:
-        raise OperationFailed(f"there is no page `{code}`", help=did_you_mean(code, [*pages, *rules]))
+        known = [*pages, *rules]
+        listed = f"docs/reference/findings.md lists the {len(pages)} findings, and docs/reference/policies.md the rules"
+        help_ = did_you_mean(code, known) if nearest(code, known) else listed
+        raise OperationFailed(f"there is no page `{code}`", help=help_)
 
 
 def _rule_page(rule: Rule) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 
@@ -68,9 +69,9 @@ def command(ctx: click.Context, environment: str, delete: bool, keep_plans: int,
             if isinstance(step, ArtifactStep)
         } | _keys_of_plans(site.folder.parent, keep_plans)
         needed |= _keys_of_others(site, keep_plans)
-        total = 0
+        total, made = 0, _made(site.folder.parent)
         for key in sorted(_stored_keys(site) - needed):
-            total += _describe(site, key)
+            total += _describe(site, key, made.get(key))
             if delete:
                 discard(site, "gc", key, signer)
         say(
@@ -100,6 +101,18 @@ def _keys_of_plans(folder: Path, count: int) -> set[str]:
     return found
 
 
+def _made(folder: Path) -> dict[str, tuple[str, datetime]]:
+    """Of each key that was made in any environment of this project: the step, and when."""
+    found: dict[str, tuple[str, datetime]] = {}
+    for path in sorted(folder.glob("*/journal.db")):
+        journal = Journal(path)
+        try:
+            found |= journal.made()
+        finally:
+            journal.close()
+    return found
+
+
 def _ends(step: str) -> bool:
     """The last step of a plan; one that rolled something out is worth the same."""
     return step.startswith(("record/", "roll-out/"))
@@ -111,11 +124,12 @@ def _stored_keys(site: Site) -> set[str]:
     return {key for key, *rest in parts if rest == ["manifest.json"] and _KEY.fullmatch(key)}
 
 
-def _describe(site: Site, key: str) -> int:
-    """Print one result. Returns its size in bytes."""
+def _describe(site: Site, key: str, made: tuple[str, datetime] | None) -> int:
+    """Print one result, with what `made` it and when. Returns its size in bytes."""
     manifest = load_manifest(site.store, key)
     outputs = manifest.outputs if manifest else {}
     size = sum(one.bytes for one in outputs.values())
     parts = sorted({name.split("/")[0] for name in outputs})
-    say(f"{key[:12]}  {size / 1e6:8.1f} MB  {', '.join(parts) or 'unfinished'}")
+    origin = f"{made[0]}, {made[1]:%Y-%m-%d %H:%M}" if made else "not made by this project here"
+    say(f"{key[:12]}  {size / 1e6:8.1f} MB  {origin}  ({', '.join(parts) or 'unfinished'})")
     return size

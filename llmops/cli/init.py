@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -61,10 +62,12 @@ def command(
     made = start(asked)
     say(_columns(made))
     say()
-    for line in (*_rows(made), *_gate(made)):
+    for line in (*_rows(made), *_gate(made), _rail(made)):
         say(line)
     say()
-    say(f"wrote {style(str(asked.folder), 'green')}; next: llmops -C {asked.folder} apply --env local")
+    say(
+        f"wrote {style(str(asked.folder), 'green')}; next: llmops -C {shlex.quote(str(asked.folder))} apply --env local"
+    )
 
 
 def _columns(made: Started) -> str:
@@ -125,6 +128,13 @@ def _gate(made: Started) -> Iterator[str]:
         yield f"  always answering the commonest label is right in {carried.majority:.0%} of the held-out rows"
     yield f"  held-out {carried.units}: at most {carried.most_shown:.2f} can be shown at 95 %"
     yield f"licence: {made.identity.licence}, owner: {made.identity.owner} (change them in the YAML files)"
+
+
+def _rail(made: Started) -> str:
+    return (
+        f"input rail: questions above {made.input_characters:,} characters get the declining answer, whatever the model"
+        " (`maxLength` in rails.yaml)"
+    )
 
 
 def _part(rows: int, clusters: int | None) -> str:

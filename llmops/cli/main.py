@@ -135,7 +135,7 @@ def _foreseen(error: BaseException) -> OperationFailed | None:
     if isinstance(error, OperationFailed):
         return error
     if isinstance(error, click.exceptions.Abort | KeyboardInterrupt):
-        help_ = "run the same command again; it goes on from here"
+        help_ = "run the same command again: finished steps are kept, and one that was cut off starts again"
         return OperationFailed("interrupted", help=help_, exit_code=Exit.INTERRUPTED)
     if isinstance(error, OSError):  # a full disk, a folder that may not be written
         place = f": {error.filename}" if error.filename else ""
@@ -152,7 +152,7 @@ def _foreseen(error: BaseException) -> OperationFailed | None:
         help_, code = (ADVICE, Exit.MISUSE) if newer else (told, Exit.TAMPERED)
         return OperationFailed(str(error), help=help_, exit_code=code)
     if isinstance(error, sqlite3.Error):
-        help_ = "mend that, and run the same command again; it goes on from here"
+        help_ = "mend that, and run the same command again; finished steps are kept"
         return OperationFailed(f"the journal: {error}", help=help_, exit_code=Exit.STEP_FAILED)
     return None
 

@@ -48,7 +48,9 @@ lock_timeout_option: Decorator = click.option(
 against_option: Decorator = click.option(
     "--against", metavar="REF", help="Gates of this Git revision must let the change pass too."
 )
-yes_option: Decorator = click.option("--yes", is_flag=True, help="Do not ask.")
+yes_option: Decorator = click.option(
+    "--yes", is_flag=True, help="Do not ask, where a target would; `local` never asks."
+)
 
 
 def format_option(*formats: str) -> Decorator:

@@ -16,7 +16,7 @@ _VERDICTS = {"pass": "green", "fail": "red", "inconclusive": "yellow"}
 
 def outcome_text(site: Site, outcome: RunOutcome, report: Path | None) -> str:
     """Everything that a person reads after a run."""
-    parts = [_steps(outcome)]
+    parts = [_steps(outcome)] if outcome.steps else []
     if outcome.verdicts:
         parts.append(verdicts_text(outcome.verdicts))
     as_before = " (as before this run)" if outcome.failure is not None else ""

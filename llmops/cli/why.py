@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import click
 
-from compiler.diagnostics.suggestions import did_you_mean
+from compiler.diagnostics.suggestions import did_you_mean, nearest
 from compiler.graph import ResourceGraph, ResourceNode
 from compiler.plan import Plan, Step, identity, step_id
 from compiler.source import LocatedMapping, LocatedSequence, child
@@ -50,9 +50,10 @@ def command(ctx: click.Context, what: str, environment: str) -> None:
     with open_site(project, compiled) as site:
         planned = {step_id(one.step): one for one in make_plan(site, compilation).steps}
         if what not in planned:
-            raise OperationFailed(
-                f"there is no resource and no step `{what}`", help=did_you_mean(what, [*planned, *_ids(compiled.graph)])
-            )
+            known = [*planned, *_ids(compiled.graph)]
+            listed = f"`llmops plan --env {environment}` lists the steps; a resource is written `kind/name`"
+            help_ = did_you_mean(what, known) if nearest(what, known) else listed
+            raise OperationFailed(f"there is no resource and no step `{what}`", help=help_)
         one = planned[what]
         say(f"{what}: {one.action.value} ({one.reason})")
         for line in _why_step(one.step, _earlier_step(site.journal.plans(), one.step)):

@@ -16,6 +16,9 @@ SEQUENCE_LENGTH = 64
 """Tokens of a pretraining sequence."""
 _BYTES_A_TOKEN = 3
 """Of text under a vocabulary so small; only to choose the batch."""
+_HEADROOM = 4
+"""Times the longest input of the rows: questions of real callers are longer than examples. Only the rail; what has too
+many tokens for the prompt is refused by the gateway, with the number."""
 _MARKS = 64
 """Tokens that the chat template puts around three messages; the compiler counts them exactly."""
 
@@ -44,7 +47,7 @@ def recipe(kept: Kept, task: Task, *, instruction: str, train_rows: int, corpus:
     return Recipe(
         input_tokens=input_tokens,
         output_tokens=output_tokens,
-        input_characters=max(_up(longest(kept.rows, kept.input, len), 10), 40),
+        input_characters=max(_up(_HEADROOM * longest(kept.rows, kept.input, len), 100), 200),
         context_length=max(_up(needed, 32), 128),
         vocabulary_size=_between(320, 256 + corpus_bytes // 50, 2000),
         pretrain_steps=_between(150, 150 + corpus_bytes // 1900, 400),

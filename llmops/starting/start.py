@@ -69,6 +69,8 @@ class Started:
     labels: Sequence[str]
     unmeasured: Sequence[str]
     """Labels that only training rows have."""
+    input_characters: int
+    """Longer questions are declined by the input rail."""
     known_answers: float
     """Share of the held-out rows whose target also stands in training."""
 
@@ -175,5 +177,6 @@ def _started(plans: Plans, table: Table, columns: Columns) -> Started:
         carried=plans.carried,
         labels=plans.labels,
         unmeasured=sorted(learned - measured) if plans.task == "label" else [],
+        input_characters=plans.recipe.input_characters,
         known_answers=sum(str(row[kept.target]) in learned for row in made.heldout) / len(made.heldout),
     )

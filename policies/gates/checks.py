@@ -266,7 +266,7 @@ def _range(facts: MetricFacts) -> str:
 
 
 def _rescaled(bar: Threshold, facts: MetricFacts) -> str:
-    if facts.high == 1.0 and 1.0 < bar.value <= 100.0:
+    if facts.high == 1.0 and 1.0 < bar.value <= 100.0 and bar.value.is_integer():
         return f"shares are written from 0 to 1: `{bar.value / 100.0:g}`"
     return "set a bar within the metric's range"
 

@@ -1,5 +1,6 @@
 """`llmops gc`: what it may remove, and what it never does."""
 
+import re
 import shutil
 
 import pytest
@@ -60,3 +61,17 @@ def test_files_of_others_in_the_stores_folder_stay(desk: Desk, capsys: pytest.Ca
     assert (folder / "thesis.txt").exists()
     assert (desk.root / ".llmops/store" / ("a" * 64) / "thesis.txt").exists()
     assert "thesis" not in capsys.readouterr().out
+
+
+def test_each_result_is_listed_with_its_step_and_when_it_was_made(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk.apply()
+    old = _tuned(desk)
+    _rate(desk, "0.004")
+    desk.apply()
+    capsys.readouterr()
+
+    assert run(["-C", str(desk.root), "gc", "--env", "local", "--keep-plans", "1"]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith(old[:12])]
+    assert re.search(r"  train/support-tune, \d{4}-\d\d-\d\d \d\d:\d\d  \(", line), line

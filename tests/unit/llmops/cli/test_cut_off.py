@@ -57,7 +57,7 @@ def test_an_interrupted_command_ends_its_child_and_is_resumed(many_rows: Command
     out, err = running.communicate(timeout=60)
 
     assert running.returncode == Exit.INTERRUPTED, err
-    Ended(code=Exit.INTERRUPTED, out=out, err=err).says("interrupted", "same command again")
+    Ended(code=Exit.INTERRUPTED, out=out, err=err).says("interrupted", "same command again", "starts again")
     assert not task.is_running() or task.status() == psutil.STATUS_ZOMBIE
     assert len(_stored(many_rows)) == 1  # what was fetched, whole
     assert not list(many_rows.root.glob(".llmops/local/outputs-*"))

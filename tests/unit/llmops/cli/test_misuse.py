@@ -31,6 +31,8 @@ def _files(root: Path) -> set[str]:
         (["compile", "--ci", "--env", "local"], ["--env ENV", "--ci"]),
         (["gc", "--keep-plans", "0"], ["--keep-plans", "0"]),
         (["explain", "unknown-referense"], ["unknown-referense", "`unknown-reference`"]),
+        (["explain", "nonsense"], ["there is no page `nonsense`", "docs/reference/findings.md"]),
+        (["why", "nope"], ["no step `nope`", "`llmops plan --env local`"]),
         (["why", "dataset/rowz"], ["dataset/rowz", "`dataset/rows`"]),
         (["gate", "run", "none", "--env", "local"], ["there is no gate `none`"]),
         (["gate", "rum", "--env", "local"], ["rum"]),

@@ -76,3 +76,14 @@ def test_a_name_is_derived_inside_the_folder_that_c_names(tmp_path):
     found = CliRunner().invoke(llmops, ["-C", str(tmp_path), "init", "here"])
     assert found.exit_code == 0, found.output
     assert (tmp_path / "here" / "llmops.yaml").is_file()
+
+
+def test_the_rail_leaves_headroom_is_told_and_the_next_command_can_be_pasted(tmp_path):
+    rows = "text,label\n" + "".join(f"{'words ' * 12}{n:03},{'ab'[n % 2]}\n" for n in range(40))  # 75 characters
+    (tmp_path / "rows.csv").write_text(rows)
+    folder = tmp_path / "My Project!"
+    found = CliRunner().invoke(llmops, ["init", str(folder), "--data", str(tmp_path / "rows.csv")])
+    assert found.exit_code == 0, found.output
+    assert "input rail: questions above 300 characters" in found.stdout
+    assert "characters: 300" in (folder / "rails.yaml").read_text()
+    assert f"next: llmops -C '{folder}' apply --env local" in found.stdout

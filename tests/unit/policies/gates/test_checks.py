@@ -140,7 +140,8 @@ def test_all_splits_of_an_evaluation_count_together(make_graph) -> None:
     ("criterion", "note", "fix"),
     [
         ("{metric: exact-match, atLeast: 70}", "lies between 0 and 1", "`0.7`"),
-        ("{metric: rouge-l, quantile: 0.5, atLeast: 1.5}", "lies between 0 and 1", "`0.015`"),
+        ("{metric: rouge-l, quantile: 0.5, atLeast: 75}", "lies between 0 and 1", "`0.75`"),
+        ("{metric: rouge-l, quantile: 0.5, atLeast: 1.75}", "lies between 0 and 1", "within the metric's range"),
         ("{metric: latency-seconds, atMost: -1}", "between 0 and any higher number", "within the metric's range"),
         (
             "{metric: latency-seconds, quantile: 0.5, atMost: -1}",
