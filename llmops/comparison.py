@@ -26,12 +26,11 @@ class Changes:
     gates: tuple[str, ...]
     """A sentence for each way in which a gate asks for something else."""
 
-    def text(self) -> str:
-        lines = [f"Against {self.base[:12]}:"]
-        lines += [f"  {change} {name}" for name, change in self.resources.items()]
-        lines += [f"  runs again: {name}" for name in self.invalidated]
-        lines += [f"  gate changed, review it as one: {sentence}" for sentence in self.gates]
-        return "\n".join(lines) if len(lines) > 1 else f"Against {self.base[:12]}: no difference"
+    def lines(self) -> list[str]:
+        """A line for each difference, for people; none where there is no difference."""
+        lines = [f"{change} {name}" for name, change in self.resources.items()]
+        lines += [f"runs again: {name}" for name in self.invalidated]
+        return [*lines, *(f"gate changed, review it as one: {sentence}" for sentence in self.gates)]
 
     def to_json(self) -> dict[str, Json]:
         return {

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from compiler.base_version import BaseRevision, cannot_run, judge_by_base
-from compiler.diagnostics.catalogue import BASE_CANNOT_RUN, NO_BASE
+from compiler.diagnostics.catalogue import NO_BASE
 from compiler.diagnostics.model import Diagnostic, Severity
 from compiler.graph import ResourceGraph
 from compiler.pipeline import Compilation
@@ -35,11 +35,6 @@ class Judged:
     base: BaseName = WORKING_TREE
     changes: Changes | None = None
     """Against the base, where that is a commit."""
-
-    @property
-    def unjudged(self) -> bool:
-        """Whether gates of the base have to judge this change and cannot."""
-        return any(one.rule == BASE_CANNOT_RUN.name for one in self.compilation.denials)
 
 
 def compile_judged(project: Workspace, environment: str, against: str | None = None) -> Judged:
@@ -135,7 +130,7 @@ def _missing_base(graph: ResourceGraph, base: BaseName) -> tuple[Diagnostic, ...
 
 
 def _with(compilation: Compilation, environment: str, findings: tuple[Diagnostic, ...]) -> Compilation:
-    """What could run but must not is a denial: it stands in the plan, and stops `apply` before its first step."""
+    """What could run but must not is a denial: it stands in the plan, and stops `apply` and `gate run` at once."""
     denials = tuple(
         Denial(
             rule=one.name,

@@ -36,9 +36,12 @@ LOCK: Final = f"""\
 """
 
 PLAN: Final = f"""\
-{_QUIET}llmops -C "$PROJECT" plan --env "$ENVIRONMENT" --against "$BASE" --format markdown > "$RUNNER_TEMP/plan.md"
+{_QUIET}code=0
+llmops -C "$PROJECT" plan --env "$ENVIRONMENT" --against "$BASE" --format markdown > "$RUNNER_TEMP/plan.md" || code=$?
 tee -a "$GITHUB_STEP_SUMMARY" < "$RUNNER_TEMP/plan.md"
+exit "$code"
 """
+"""A plan that is denied is shown like any other, and fails the job after that."""
 
 COMPILE: Final = f"""\
 {_QUIET}llmops -C "$PROJECT" compile --env "$ENVIRONMENT"

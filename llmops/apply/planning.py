@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from pydantic import ValidationError
 
+from compiler.base_version import MARK
 from compiler.pipeline import Compilation, CompiledEnvironment, plan_steps
 from compiler.plan import (
     PLAN_FORMAT,
@@ -29,6 +31,7 @@ from llmops.apply.site import Site
 from llmops.errors import Exit, OperationFailed
 from llmops_spec.digests import canonical, digest
 from llmops_spec.formats import refuse_newer
+from llmops_spec.service import Service
 from llmops_spec.store import StoreCorrupt, load_manifest, make_ref, read_output
 from policies.gates.results import refuse_newer_verdict
 
@@ -44,16 +47,16 @@ def make_plan(site: Site, compilation: Compilation, *, under: str = "") -> Plan:
     compiled = compilation.environments[site.environment]
     assert compiled.lowered is not None  # callers ask only after `Compilation.sound`
     steps = compiled.lowered.steps
-    observed = observe(site, steps)
+    planned = [_with_verdict(site, one) for one in plan_steps(compiled, observe(site, steps))]
     return Plan(
         project=compiled.graph.project.metadata.name,
         environment=site.environment,
         target=compiled.backend.target,
         base=site.base,
-        steps=[_with_verdict(site, one) for one in plan_steps(compiled, observed)],
+        steps=planned,
         removals=_removals(site, steps),
         policies=_policy_findings(compilation, compiled),
-        notes=list(compiled.lowered.notes),
+        notes=[*compiled.lowered.notes, *_dropped(site, compiled, steps), *_stops(planned)],
         basis=_basis(site, compilation, steps, under),
     )
 
@@ -66,10 +69,36 @@ def _with_verdict(site: Site, planned: PlannedStep) -> PlannedStep:
         stored = read_output(site.store, make_ref(planned.step.key, VERDICT_FILE))
         refuse_newer_verdict(stored, planned.step.name)
         verdict = json.loads(stored)
-        said = f"decided: {verdict['verdict']}" + (", which stops a release" if verdict["blocks"] else "")
+        said = f"decided: {verdict['verdict']}" + (_STOPS if verdict["blocks"] else "")
     except (FileNotFoundError, StoreCorrupt, ValueError, KeyError):
         return planned  # `apply` says what is wrong with it
     return planned.model_copy(update={"reason": said})
+
+
+_STOPS: Final = ", which stops a release"
+
+
+def _stops(planned: Sequence[PlannedStep]) -> list[str]:
+    """Where `apply` ends, though the plan lists what would come after it."""
+    stopping = {step_id(one.step) for one in planned if one.reason.endswith(_STOPS)}
+    return [
+        f"`apply` stops before {step_id(one.step)}: {', '.join(decided)} is decided, and stops it"
+        for one in planned
+        if isinstance(one.step, RollOut) and one.action is Action.RUN
+        if (decided := [name for name in one.step.gates if name in stopping])
+    ]
+
+
+def _dropped(site: Site, compiled: CompiledEnvironment, steps: Sequence[Step]) -> list[str]:
+    """Gates that a roll-out needs by the base revision alone, because the service no longer names them."""
+    services = {node.name: service for node, service in compiled.graph.of(Service)}
+    return [
+        f"service `{step.name}` no longer names gate `{gate}`, which base revision {site.base[:12]} requires"
+        for step in steps
+        if isinstance(step, RollOut) and step.name in services
+        for gate in sorted({one.removeprefix("decide/").removesuffix(MARK) for one in step.gates})
+        if gate not in services[step.name].spec.gates
+    ]
 
 
 def observe(site: Site, steps: Sequence[Step]) -> Observed:
@@ -162,6 +191,22 @@ def read_plan(path: Path) -> Plan:
             exit_code=Exit.TAMPERED,
         )
     return plan
+
+
+def refuse_denied(plan: Plan) -> None:
+    """Refuse a plan that policies deny, or that gates of the base cannot judge, before its first step.
+
+    Raises:
+        OperationFailed: with exit code 5; the plan's findings say why.
+    """
+    if not plan.denied:
+        return
+    rules = ", ".join(sorted({one.rule for one in plan.policies if one.blocks}))
+    raise OperationFailed(
+        f"policies deny this plan, and nothing ran: {rules}",
+        help="`llmops explain RULE` has the page of each",
+        exit_code=Exit.POLICY_FAILED,
+    )
 
 
 def refuse_moved(saved: Plan, now: Plan) -> None:

@@ -13,7 +13,7 @@ from llmops.apply.executor import Executor, RunOutcome
 from llmops.apply.integrity import verify_stored
 from llmops.apply.judge import open_judge
 from llmops.apply.lock import exclusive
-from llmops.apply.planning import make_plan, read_plan, refuse_moved
+from llmops.apply.planning import make_plan, read_plan, refuse_denied, refuse_moved
 from llmops.apply.progress import open_display
 from llmops.apply.site import Site, open_site
 from llmops.apply.tombstones import honour
@@ -81,10 +81,7 @@ def _apply(compilation: Compilation, site: Site, reviewed: Plan | None) -> Exit:
     if reviewed is not None:
         refuse_moved(reviewed, plan)
     say(plan_text(plan))
-    if plan.denied:
-        raise OperationFailed(
-            "policies deny this plan", help="`llmops explain RULE` has the page of each", exit_code=Exit.POLICY_FAILED
-        )
+    refuse_denied(plan)
     workers = LocalWorkers.of(site)
     for role in workers.end_leftovers(site.live_pairs()):
         tell(f"ended what a run that was cut off has left: {role}")

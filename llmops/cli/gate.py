@@ -14,7 +14,7 @@ from llmops.apply.executor import Executor
 from llmops.apply.integrity import verify_stored
 from llmops.apply.judge import open_judge
 from llmops.apply.lock import exclusive
-from llmops.apply.planning import make_plan
+from llmops.apply.planning import make_plan, refuse_denied
 from llmops.apply.progress import open_display
 from llmops.apply.site import open_site
 from llmops.apply.tombstones import honour
@@ -25,7 +25,7 @@ from llmops.cli.findings import findings_exit, print_findings
 from llmops.cli.options import against_option, environment_option, lock_timeout_option, workspace
 from llmops.cli.outcome_text import outcome_text
 from llmops.cli.plan_text import plan_text
-from llmops.errors import Exit, OperationFailed, worst
+from llmops.errors import OperationFailed
 from llmops.io.files import write_atomically
 from llmops.judging import compile_judged
 from llmops.report.gather import write_report
@@ -55,6 +55,7 @@ def run(  # click's
     """Run data checks, training and evaluation as far as gates need them, then decide. Rolls nothing out.
 
     With --against, a gate that the change alters is also decided as that revision has it, and both must pass.
+    What policies deny is refused before the first step, with exit code 5.
 
     \b
     Example:
@@ -73,6 +74,7 @@ def run(  # click's
     ):
         plan = _only(make_plan(site, compilation), gates)
         say(plan_text(plan))
+        refuse_denied(plan)
         workers = LocalWorkers.of(site)
         workers.end_leftovers(site.live_pairs())
         judge = open_judge(site, tell)
@@ -85,7 +87,7 @@ def run(  # click's
             write_atomically(Path(str(out)) / f"{gate}.json", canonical({"gate": gate, **verdict.to_json()}) + b"\n")
         say()
         say(outcome_text(site, outcome, write_report(site, plan, outcome)))
-        sys.exit(worst([finish(outcome), Exit.POLICY_FAILED if judged.unjudged else Exit.CLEAN]))
+        sys.exit(finish(outcome))
 
 
 def _only(plan: Plan, gates: tuple[str, ...]) -> Plan:

@@ -13,7 +13,7 @@ from llmops.apply.site import open_site
 from llmops.cli.console import say, say_json, tell
 from llmops.cli.findings import findings_exit, print_findings
 from llmops.cli.options import against_option, environment_option, format_option, workspace
-from llmops.cli.plan_text import plan_text
+from llmops.cli.plan_text import changes_text, plan_text
 from llmops.errors import Exit, worst
 from llmops.judging import compile_judged
 
@@ -51,9 +51,11 @@ def command(
         body = {"digest": plan.digest(), "plan": plan.model_dump(by_alias=True, mode="json")}
         say_json(body if changes is None else {**body, "changes": changes.to_json()})
     else:
-        say(plan_text(plan, markdown=format_ == "markdown"))
+        markdown = format_ == "markdown"
+        say(plan_text(plan, markdown=markdown))
         if changes is not None:
-            say(changes.text())
+            say()
+            say(changes_text(changes, markdown=markdown))
     if out is not None:
         write_plan(out, plan)
         tell(f"plan saved to {out}; apply exactly this one with `llmops apply {out}`")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from compiler.plan import Action, Plan, PlannedStep, step_id
 from llmops.cli.console import style, table
+from llmops.comparison import Changes
 from llmops.report.wording import base_words
 
 _MARKS = {Action.RUN: ("run", "yellow"), Action.CACHED: ("cached", "green"), Action.IN_PLACE: ("in place", "green")}
@@ -15,10 +18,23 @@ def plan_text(plan: Plan, *, markdown: bool = False) -> str:
     parts = [_heading(plan, markdown=markdown), *([base] if base else []), _steps(plan, markdown=markdown)]
     parts += [f"remove service `{name}`: the spec no longer has it" for name in plan.removals]
     if plan.policies:
-        parts.append("\n".join(["Policies:", *(_policy_line(one) for one in _policies(plan))]))
+        parts.append(listed("Policies:", [_policy_line(one) for one in _policies(plan)], markdown=markdown))
     if plan.notes:
-        parts.append("\n".join(["Notes:", *(f"  {note}" for note in plan.notes)]))
+        parts.append(listed("Notes:", plan.notes, markdown=markdown))
     return "\n\n".join(parts)
+
+
+def listed(head: str, lines: Sequence[str], *, markdown: bool) -> str:
+    """A heading line with a line for each; in Markdown a list, since GitHub joins plain lines into one paragraph."""
+    if markdown:
+        return "\n".join([head, "", *(f"- {line}" for line in lines)])
+    return "\n".join([head, *(f"  {line}" for line in lines)])
+
+
+def changes_text(changes: Changes, *, markdown: bool = False) -> str:
+    """What a change does to an environment, under the base revision that it is compared with."""
+    lines, head = changes.lines(), f"Against {changes.base[:12]}:"
+    return listed(head, lines, markdown=markdown) if lines else f"{head} no difference"
 
 
 def summary(plan: Plan) -> str:
@@ -52,4 +68,4 @@ def _policies(plan: Plan) -> list[tuple[str, str, str, str]]:
 
 def _policy_line(finding: tuple[str, str, str, str]) -> str:
     weight, rule, place, message = finding
-    return f"  {style(weight, 'red' if weight == 'denied' else 'yellow')}[{rule}] {place}: {message}"
+    return f"{style(weight, 'red' if weight == 'denied' else 'yellow')}[{rule}] {place}: {message}"

@@ -12,6 +12,7 @@ from typing import Final
 from pydantic import JsonValue
 
 from compiler.base_version import MARK
+from compiler.diagnostics.catalogue import BASE_CANNOT_RUN
 from compiler.plan import BOOTSTRAP, Decide, Plan, is_commit
 from llmops.errors import Exit
 from llmops.report.data import ReportedCriterion, ReportedStep, ReportedVerdict, StepState
@@ -62,7 +63,9 @@ def base_words(plan: Plan) -> str:
         return ""
     decided = [one.step.name for one in plan.steps if isinstance(one.step, Decide)]
     twice = ", ".join(f"`{name}`" for name in decided if name.endswith(MARK))
-    said = f"decided as there too, and needed: {twice}" if twice else "no gate asks for anything else there"
+    said = f"decided as there too, and needed: {twice}" if twice else "each of its gates decides as it does here"
+    if any(one.rule == BASE_CANNOT_RUN.name for one in plan.policies):
+        said = "its gates cannot judge this change"
     return f"Base revision {plan.base[:12]}: {said}"
 
 

@@ -244,6 +244,33 @@ def test_the_first_requirements_ask_to_be_edited_unless_an_address_is_known():
     assert requirements_fault(first_requirements("0.1.0", origin=origin).decode(), version="0.1.0") is None
 
 
+# --- the script that shows the plan
+
+
+@pytest.mark.parametrize("code", [0, 1, 5])
+def test_a_plan_that_is_denied_is_shown_too_and_fails_the_job(tmp_path, code):
+    command = tmp_path / "llmops"
+    command.write_text(f"#!/bin/sh\necho 'denied[LIC-01] here'\nexit {code}\n")
+    command.chmod(0o755)
+    done = subprocess.run(
+        ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", scripts.PLAN],
+        env={
+            "PATH": f"{tmp_path}:{Path(sys.executable).parent}:/usr/bin:/bin",
+            "PROJECT": ".",
+            "ENVIRONMENT": "local",
+            "BASE": "origin/main",
+            "RUNNER_TEMP": str(tmp_path),
+            "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md"),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code
+    assert "denied[LIC-01] here" in done.stdout
+    assert (tmp_path / "summary.md").read_text() == "denied[LIC-01] here\n"
+
+
 # --- the script that decides
 
 

@@ -156,6 +156,9 @@ def test_a_gate_that_the_service_names_no_more_judges_it_all_the_same(reviewed: 
 
     roll_out = next(one.step for one in plan.steps if isinstance(one.step, RollOut))
     assert set(roll_out.gates) == {"decide/support-quality", "decide/support-safety"}
+    said = f"service `support` no longer names gate `support-quality`, which base revision {plan.base[:12]} requires"
+    assert said in plan.notes
+    assert not any("no longer names" in one for one in reviewed.plan().notes)
     assert reviewed.apply(against="main").exit_code is Exit.GATE_FAILED
 
 
@@ -289,6 +292,7 @@ def _denied(desk: Desk, against: str = "main") -> list[str]:
     """Why gates of the base cannot judge the change; each denies the plan."""
     denied = [one for one in desk.plan(against).policies if one.blocks]
     assert {one.rule for one in denied} == {"base-cannot-run"}
+    assert ": its gates cannot judge this change\n" in plan_text(desk.plan(against))
     assert desk.plan(against).denied
     return [one.message.partition("cannot judge this change: ")[2] for one in denied]
 
@@ -331,7 +335,14 @@ def test_gate_run_ends_with_the_code_of_a_policy_where_the_base_cannot_run(
     words = ["-C", str(reviewed.root), "plan", "--env", "local", "--against", "main"]
     assert run(words) == Exit.POLICY_FAILED
     assert "denied[base-cannot-run]" in capsys.readouterr().out
-    assert run(["-C", str(reviewed.root), "apply", "--env", "local", "--against", "main"]) == Exit.POLICY_FAILED
+    for command in (["apply"], ["gate", "run"]):
+        assert run(["-C", str(reviewed.root), *command, "--env", "local", "--against", "main"]) == Exit.POLICY_FAILED
+        said = capsys.readouterr().err.splitlines()
+        assert [one for one in said if one.startswith("error")] == [
+            "error: policies deny this plan, and nothing ran: base-cannot-run"
+        ]
+        with reviewed.site("main") as (site, _):
+            assert list(site.journal.entries()) == []
     assert run(["explain", "base-cannot-run"]) == Exit.CLEAN
 
 
@@ -484,6 +495,18 @@ def test_plan_and_report_name_the_base_and_both_verdicts(reviewed: Desk) -> None
     for words in (commit, "support-quality@BASE", "decided as there too"):
         assert words in page
     assert said not in plan_text(plan.model_copy(update={"base": "working-tree"}))
+
+
+def test_a_plan_for_a_comment_is_lists_with_blank_lines_around(
+    reviewed: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reviewed.edit("service.yaml", "support-quality, ", "")
+    words = ["-C", str(reviewed.root), "plan", "--env", "local", "--against", "main", "--format", "markdown"]
+    assert run(words) == Exit.CLEAN
+    said = capsys.readouterr().out
+    assert "\nNotes:\n\n- service `support` no longer names gate" in said
+    assert re.search(r"\n\nAgainst [0-9a-f]{12}:\n\n- changed \S+\n", said)
+    assert not any(line.startswith("  ") for line in said.splitlines())
 
 
 def test_a_folder_without_git_is_marked_in_plan_and_report(desk: Desk) -> None:

@@ -126,6 +126,8 @@ def test_a_gate_that_fails_stops_the_release_and_the_old_service_stays(desk: Des
     assert "roll-out/support" not in desk.ran()
     reasons = {step_id(one.step): one.reason for one in desk.plan().steps}
     assert reasons["decide/support-quality"] == "decided: fail, which stops a release"
+    said = "`apply` stops before roll-out/support: decide/support-quality"
+    assert [one for one in desk.plan().notes if one.startswith(said)]
     with desk.site() as (site, _):
         assert site.live_pairs()["support"] == before
         assert before.is_healthy()
