@@ -231,9 +231,21 @@ def _names(pattern: str, path: str) -> bool:
     return f".{bare}." in f".{path}." if bare else False
 
 
+_LONGEST_PATTERN: Final = 200
+_MOST_REPEATS: Final = 4
+"""Unbounded repetitions that a path of 80 letters is searched through in no time, whatever they are."""
+
+
 @cache
 def _compiled(pattern: str) -> re.Pattern[str]:
+    """A checkpoint's pattern; one that is no pattern, or that could be searched for ever, names nothing."""
+    nested = re.search(r"\)[*+{]", pattern)
+    if len(pattern) > _LONGEST_PATTERN or nested or len(re.findall(r"[*+{]", pattern)) > _MOST_REPEATS:
+        return _NOTHING
     try:
         return re.compile(pattern)
-    except re.error:
-        return re.compile(r"(?!)")  # a checkpoint's own mistake names nothing
+    except (re.error, RecursionError, OverflowError):
+        return _NOTHING
+
+
+_NOTHING: Final = re.compile(r"(?!)")

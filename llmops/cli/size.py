@@ -234,18 +234,17 @@ def batch(rows: Path, out: Path) -> None:
     if out.resolve() == rows.resolve():
         raise OperationFailed(f"{out} is the table itself", help="write the predictions to a file of their own")
     table = read_table(rows)
-    both = [name for name in table.columns if name in OUTPUT_COLUMNS]
-    if both:
-        help_ = "predictions are written under these names: rename the columns, or leave them out"
-        named = ", ".join(f"`{name}`" for name in both)
-        raise OperationFailed(f"{rows} has {named} already", help=help_, exit_code=Exit.FINDINGS)
+    own = [index for index, name in enumerate(table.columns) if name not in OUTPUT_COLUMNS]
+    if len(own) < len(table.columns):
+        both = ", ".join(f"`{name}`" for name in table.columns if name in OUTPUT_COLUMNS)
+        tell(f"{rows} has {both} already: predictions stand under these names, and its own cells are left out")
     predictions = Predictions(beside=rows.parent)
     found = [predictions.predict(row) for row in table.rows]
     write_table(
         out,
-        (*table.columns, *OUTPUT_COLUMNS),
+        (*(table.columns[index] for index in own), *OUTPUT_COLUMNS),
         (
-            (*row.raw, *(cells.get(column, "") for column in OUTPUT_COLUMNS))
+            (*(row.raw[index] for index in own), *(cells.get(column, "") for column in OUTPUT_COLUMNS))
             for row, cells in zip(table.rows, found, strict=True)
         ),
     )

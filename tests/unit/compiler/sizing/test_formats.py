@@ -93,3 +93,10 @@ def test_an_unknown_method_is_no_format_and_none_is_plain() -> None:
 )
 def test_modules_left_in_16_bits(pattern: str, path: str, kept: bool) -> None:
     assert keeps((pattern,), path) is kept
+
+
+@pytest.mark.parametrize(
+    "pattern", ["re:(a+)+$", "re:(.*)*x", "re:" + ".*" * 30 + "x", "re:" + "a" * 1000, "re:(", "re:(a|a)*b"]
+)
+def test_a_pattern_that_could_be_searched_for_ever_names_nothing(pattern: str) -> None:
+    assert not keeps((pattern,), "a" * 60)

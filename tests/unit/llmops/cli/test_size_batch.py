@@ -334,8 +334,10 @@ def test_a_header_without_task_says_what_it_is(
         assert word in text, (word, text)
 
 
-def test_a_column_that_predictions_write_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    text = _table({**SERVING, "verdict": "fits", "missing": ""}, columns=(*COLUMNS, "verdict", "missing"))
+def test_a_column_that_predictions_write_is_written_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = _table({**SERVING, "verdict": "measured", "missing": "x"}, columns=(*COLUMNS, "verdict", "missing"))
 
-    assert _predict(tmp_path, text, code=Exit.FINDINGS) == []
+    (row,) = _predict(tmp_path, text)
+    assert (row["verdict"], row["missing"]) == ("fits", "")
+    assert list(row) == [*COLUMNS, *OUTPUT_COLUMNS]
     assert "has `verdict`, `missing` already" in capsys.readouterr().err
