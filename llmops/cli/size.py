@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import click
 
 from llmops.cli.console import print_failure, say, say_json, tell
-from llmops.cli.size_words import engine_with_version, known_words, no_contradiction
+from llmops.cli.size_words import at_most, engine_with_version, known_words, no_contradiction
 from llmops.errors import Exit, OperationFailed
 
 _Decorator: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -76,8 +76,12 @@ def _all(options: tuple[_Decorator, ...]) -> _Decorator:
 @command.command()
 @click.argument("model")
 @_all(_SERVING)
-@click.option("--compare", metavar="GPU,GPU…", help="One line for each of these GPUs.")
-@click.option("--search", is_flag=True, help="One line for each GPU that fits, in the fewest of it, cheapest first.")
+@click.option("--compare", metavar="GPU,GPU…", help="One line for each of these GPUs, and for --gpu.")
+@click.option(
+    "--search",
+    is_flag=True,
+    help="One line for each GPU that fits, of those named if any, in the fewest of it (at most --count), by price.",
+)
 @_all(_TRAFFIC)
 @_all(_TRAINING)
 @_format
@@ -111,25 +115,27 @@ def _serve(subject: Any, given: Mapping[str, Any], format_: str) -> int:
     from llmops.sizing.answers import answer, answer_json, search_answers
     from llmops.sizing.serving_rows import serving_request
 
-    names = [one.strip() for one in (given["compare"] or "").split(",") if one.strip()]
-    if not names and not given["gpu"] and not given["search"]:
+    compared = [one.strip() for one in (given["compare"] or "").split(",") if one.strip()]
+    own: list[str] = [given["gpu"]] if given["gpu"] else []
+    named = list(dict.fromkeys([*own, *compared]))
+    if not named and not given["search"]:
         help_ = "`--gpu L4` for one, `--compare L4,A100-80,H100` for several, `--search` for all that fit"
         raise OperationFailed("no GPU is named", help=help_)
     traffic = _traffic(given)
     if given["search"]:
         asked = serving_request(_serving_cells(given, "H100"), subject)  # every card takes the place of this one
         known_words(given, size_serving(asked).missing)
-        found = search_answers(subject, asked, traffic)
+        cards = [serving_request(_serving_cells(given, card), subject).gpu for card in named]
+        found = search_answers(subject, asked, traffic, among=cards, most=at_most(given))
     else:
-        cards = names or [given["gpu"]]
-        requests = [serving_request(_serving_cells(given, card), subject) for card in cards]
-        found = tuple(answer(subject, one, traffic, advise=not names) for one in requests)
+        requests = [serving_request(_serving_cells(given, card), subject) for card in named]
+        found = tuple(answer(subject, one, traffic, advise=not compared) for one in requests)
         known_words(given, found[0].budget.missing)
     if format_ == "json":
-        say_json([answer_json(one) for one in found] if names or given["search"] else answer_json(found[0]))
+        say_json([answer_json(one) for one in found] if compared or given["search"] else answer_json(found[0]))
     elif given["search"]:
         say(search_text(found))
-    elif names:
+    elif compared:
         say(comparison_text(found))
     else:
         say(answer_text(found[0], input_tokens=given["input_len"], output_tokens=given["output_len"]))

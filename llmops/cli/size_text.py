@@ -187,7 +187,7 @@ def search_text(answers: Sequence[Answer]) -> str:
     """Cards with a price, cheapest first, and how many others fit; all of them where no card has a price."""
     priced = [one for one in answers if one.price is not None]
     if not answers:
-        return "no GPU of the catalogue serves it, with up to 32 of one kind"
+        return "no GPU of those that were asked for serves it (without names: the catalogue; without --count: up to 32)"
     if not priced:
         return comparison_text(answers)
     more = len(answers) - len(priced)

@@ -37,19 +37,20 @@ def no_contradiction(given: Mapping[str, Any]) -> None:
         named = ", ".join(_option(name) for name in unheeded)
         where, help_ = ("without", "for a service") if given["train"] else ("with", "for a training")
         raise OperationFailed(f"{named} speaks only {help_}", help=f"ask {where} --train")
-    cards = [name for name in ("gpu", "compare", "search") if name in asked]
-    if len(cards) > 1:
-        named = " and ".join(_option(name) for name in cards)
-        raise OperationFailed(f"{named} cannot be given together", help="each says which GPUs are sized: leave one")
-    shape = [_option(name) for name in ("count", "tp", "pp") if name in asked]
+    shape = [_option(name) for name in ("tp", "pp") if name in asked]
     if given["search"] and shape:
-        help_ = "it looks for the fewest GPUs itself; --compare sizes a number of them"
+        help_ = "it looks for the fewest GPUs itself; --count says how many at most"
         raise OperationFailed(f"{', '.join(shape)} cannot be given with --search", help=help_)
     count, tensor, stages = given["count"], given["tp"], given["pp"]
     if {"count", "tp"} <= asked and tensor * stages != count:
         said = f"--tp {tensor} x --pp {stages} are {tensor * stages} GPUs, --count says {count}"
         raise OperationFailed(said, help="leave --count out, or make it the product of both")
     engine_with_version(given["engine"])
+
+
+def at_most(given: Mapping[str, Any]) -> int | None:
+    """How many GPUs a search may take; None where that was not said."""
+    return given["count"] if _is_given("count") else None
 
 
 def engine_with_version(engine: str) -> None:

@@ -11,7 +11,7 @@ from typing import Final
 
 from compiler.sizing.budget import LineItem, ServingBudget, Verdict
 from compiler.sizing.cost import Cost, cost_per_million
-from compiler.sizing.gpus import Basis, GpuName
+from compiler.sizing.gpus import Basis, Gpu, GpuName
 from compiler.sizing.json_values import Json
 from compiler.sizing.legality import BrokenRule, refuses
 from compiler.sizing.parameters import parameters_by_part
@@ -81,10 +81,13 @@ def answer(subject: Subject, request: ServingRequest, traffic: Traffic, *, advis
     )
 
 
-def search_answers(subject: Subject, request: ServingRequest, traffic: Traffic) -> tuple[Answer, ...]:
-    """Every card that can serve the model with the fewest of it, cheapest first."""
-    options = search(request, traffic.prices)
-    return tuple(answer(subject, one.request, traffic, advise=False) for one in options)
+def search_answers(
+    subject: Subject, request: ServingRequest, traffic: Traffic, *, among: Sequence[Gpu] = (), most: int | None = None
+) -> tuple[Answer, ...]:
+    """Every card (of those in `among`, if any) that can serve the model with the fewest of it, cheapest first."""
+    options = [one for one in search(request, traffic.prices) if not among or one.gpu in among]
+    fitting = [one.request for one in options if most is None or one.gpus <= most]
+    return tuple(answer(subject, one, traffic, advise=False) for one in fitting)
 
 
 def _throughput(

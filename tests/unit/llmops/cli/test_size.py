@@ -134,6 +134,20 @@ def test_several_cards_one_line_each(capsys: pytest.CaptureFixture[str]) -> None
     assert "fits" in lines[3]
 
 
+def test_the_card_itself_is_compared_too(capsys: pytest.CaptureFixture[str]) -> None:
+    said = _said(capsys, LLAMA, "--gpu", "L4", "--compare", "L4,H100", "--max-model-len", "8192")
+    assert [line.split("  ")[0] for line in said.splitlines()] == ["GPU", "1 x L4", "1 x H100-SXM"]
+
+
+def test_a_search_among_named_cards_and_of_so_many_at_most(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("Qwen/Qwen2.5-32B-Instruct", "--search", "--max-model-len", "8192")
+
+    some = _said(capsys, *words, "--gpu", "L4", "--compare", "L4,H100").splitlines()
+    assert sorted(line.split("  ")[0] for line in some[1:3]) == ["1 x H100-SXM", "4 x L4"]
+    one = json.loads(_said(capsys, *words, "--count", "1", "--format", "json"))
+    assert {page["gpus"] for page in one} == {1}
+
+
 def test_stages_and_ranks(capsys: pytest.CaptureFixture[str]) -> None:
     def weights(*words: str) -> float:
         found = json.loads(_said(capsys, LLAMA, *ON_L4, *words, "--format", "json"))
@@ -204,9 +218,8 @@ def test_a_config_of_ones_own(capsys: pytest.CaptureFixture[str], tmp_path: Path
         ((LLAMA, "--gpu", "H100", "--count", "2", "--tp", "4"), ["--tp 4 x --pp 1 are 4 GPUs, --count says 2"]),
         ((LLAMA, "--train", "lora", "--compare", "L4,H100"), ["--compare speaks only for a service"]),
         ((LLAMA, "--gpu", "L4", "--train", "lora", "--engine", "vllm", "--duty", "1"), ["--engine, --duty speaks"]),
-        ((LLAMA, "--gpu", "H100", "--compare", "L4"), ["--gpu and --compare cannot be given together"]),
-        ((LLAMA, "--search", "--compare", "L4"), ["--compare and --search cannot be given together"]),
-        ((LLAMA, "--search", "--count", "2", "--pp", "2"), ["--count, --pp cannot be given with --search"]),
+        ((LLAMA, "--search", "--count", "2", "--pp", "2"), ["--pp cannot be given with --search"]),
+        ((LLAMA, "--search", "--gpu", "L44"), ["`L44`", "`L4"]),
         ((LLAMA, "--gpu", "H100", "--seq-len", "4096"), ["--seq-len speaks only for a training"]),
         ((LLAMA, "--gpu", "L4", "--quantization", "foo"), ["--quantization `foo`", "known are fp8, awq"]),
         ((LLAMA, "--search", "--quantization", "foo"), ["--quantization `foo`"]),
