@@ -38,7 +38,7 @@ class Unreachable(OperationFailed):
 class NoSuchThing(OperationFailed):
     """The server knows nothing of what was asked for, or does not show it to us."""
 
-    def __init__(self, what: str, *, status: int, headers: Mapping[str, str], help: str = "") -> None:  # noqa: A002
+    def __init__(self, what: str, *, status: int, headers: Mapping[str, str], help: str = "") -> None:  # noqa: A002  # as printed
         super().__init__(what, help=help, exit_code=Exit.FINDINGS)
         self.status = status
         self.headers = headers

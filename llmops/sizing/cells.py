@@ -38,13 +38,7 @@ def share(cells: Mapping[str, str], column: str) -> float | None:
     Raises:
         UnreadableCellError: the cell holds something else.
     """
-    text = cells.get(column, "")
-    if not text:
-        return None
-    number = _number(column, text)
-    if not 0 < number <= 1:
-        raise UnreadableCellError(f"{column}: `{_short(text)}` is not a share above 0 and up to 1")
-    return number
+    return _up_to(1, cells, column, "a share above 0 and up to 1")
 
 
 def gibibytes(cells: Mapping[str, str], column: str) -> float | None:
@@ -53,12 +47,17 @@ def gibibytes(cells: Mapping[str, str], column: str) -> float | None:
     Raises:
         UnreadableCellError: the cell holds something else.
     """
+    return _up_to(4096, cells, column, "an amount of memory in GiB")
+
+
+def _up_to(most: float, cells: Mapping[str, str], column: str, what: str) -> float | None:
+    """A number above 0 and up to `most`; None for an empty cell."""
     text = cells.get(column, "")
     if not text:
         return None
     number = _number(column, text)
-    if not 0 < number <= 4096:
-        raise UnreadableCellError(f"{column}: `{_short(text)}` is not an amount of memory in GiB")
+    if not 0 < number <= most:
+        raise UnreadableCellError(f"{column}: `{_short(text)}` is not {what}")
     return number
 
 
